@@ -1,0 +1,2 @@
+//! Bessemer runtime.
+#![no_std]
