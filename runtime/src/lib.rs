@@ -1,2 +1,18 @@
-//! Bessemer runtime.
+//! What code compiled by Bessemer needs at run time.
+//!
+//! Generated code is freestanding: it reaches the outside only through the [`abi::Context`] that its caller
+//! passes, and keeps everything it remembers in a state block that its caller owns. This crate is such a
+//! caller. It knows no graph and no compiler; it sees entry points, tasks, offsets and bytes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`abi`] | the layout that generated code and its callers agree on: plain data, no behaviour |
 #![no_std]
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!(
+    "bessemer-runtime needs 64-bit Linux (futexes, mmap, cgroups); \
+     on another system, link the emitted object file and pass it a context of your own"
+);
+
+pub mod abi;
