@@ -1,1 +1,6 @@
-//! Bessemer compiler.
+//! The Bessemer compiler: from a dataflow graph to native code.
+
+pub mod diagnostic;
+pub mod kernel;
+pub mod tensor;
+pub mod types;
