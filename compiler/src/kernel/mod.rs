@@ -37,8 +37,10 @@
 //! - Subnormal f32 and f64 operands and results of arithmetic are flushed to zero.
 
 mod affine;
+mod build;
 
 pub use affine::Affine;
+pub use build::BodyBuilder;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
