@@ -1,5 +1,6 @@
 //! The Bessemer compiler: from a dataflow graph to native code.
 
+pub mod codegen;
 pub mod diagnostic;
 pub mod kernel;
 pub mod tensor;

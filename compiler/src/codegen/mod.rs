@@ -1,0 +1,59 @@
+//! Machine code of kernels.
+//!
+//! The code generator knows Kernel IR and nothing else: no graph, no op, no step function. A kernel becomes one
+//! function, a *task*: `extern "C" fn(frame: *const u8, begin: u64, end: u64, worker: u32)`, which runs chunks
+//! `begin..end` of the kernel's schedule (see [`kernel`]).
+
+pub mod fpmode;
+pub mod frame;
+pub mod kernel;
+mod target;
+
+pub use target::{CpuLevel, Target};
+
+use std::fmt;
+
+use cranelift_module::ModuleError;
+
+/// Why no code was emitted.
+#[derive(Debug)]
+pub enum CodegenError {
+    /// No code can be emitted for a target: what is wrong with it and what to use instead.
+    Target(String),
+    /// A kernel cannot be emitted with its schedule: its name and why.
+    Kernel {
+        /// Name of the kernel.
+        kernel: String,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// Cranelift refused what was emitted; a bug of the code generator.
+    Module(Box<ModuleError>),
+}
+
+impl From<ModuleError> for CodegenError {
+    fn from(error: ModuleError) -> CodegenError {
+        CodegenError::Module(Box::new(error))
+    }
+}
+
+impl fmt::Display for CodegenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodegenError::Target(what) => f.write_str(what),
+            CodegenError::Kernel { kernel, reason } => {
+                write!(f, "kernel `{kernel}` cannot be emitted: {reason}")
+            }
+            CodegenError::Module(e) => write!(f, "the code generator emitted a wrong function: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for CodegenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CodegenError::Module(e) => Some(e),
+            _ => None,
+        }
+    }
+}

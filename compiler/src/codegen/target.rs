@@ -1,0 +1,254 @@
+//! What code is emitted for: a triple, and how much of its instruction set the CPU has.
+
+use std::fmt;
+use std::str::FromStr;
+
+use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable, Flags};
+use target_lexicon::{Architecture, Triple};
+
+use super::CodegenError;
+use crate::types::DType;
+
+/// How much of an architecture's instruction set code may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CpuLevel {
+    /// Everything that this machine has.
+    Native,
+    /// SSE4.2; no fused multiply-add.
+    X86_64V2,
+    /// AVX2 and FMA.
+    X86_64V3,
+    /// AVX-512 F, VL and DQ.
+    X86_64V4,
+    /// What every CPU of the architecture has (aarch64, riscv64).
+    Generic,
+}
+
+impl CpuLevel {
+    const NAMES: [(CpuLevel, &'static str); 5] = [
+        (CpuLevel::Native, "native"),
+        (CpuLevel::X86_64V2, "x86-64-v2"),
+        (CpuLevel::X86_64V3, "x86-64-v3"),
+        (CpuLevel::X86_64V4, "x86-64-v4"),
+        (CpuLevel::Generic, "generic"),
+    ];
+
+    /// The settings of Cranelift that a level of x86-64 turns on, those of lower levels first.
+    fn x86_settings(self) -> &'static [&'static str] {
+        const ALL: [&str; 15] = [
+            "has_sse3",
+            "has_ssse3",
+            "has_cmpxchg16b",
+            "has_sse41",
+            "has_sse42",
+            "has_popcnt",
+            "has_avx",
+            "has_avx2",
+            "has_bmi1",
+            "has_bmi2",
+            "has_fma",
+            "has_lzcnt",
+            "has_avx512f",
+            "has_avx512dq",
+            "has_avx512vl",
+        ];
+        match self {
+            CpuLevel::Native | CpuLevel::Generic => &[],
+            CpuLevel::X86_64V2 => &ALL[..6],
+            CpuLevel::X86_64V3 => &ALL[..12],
+            CpuLevel::X86_64V4 => &ALL,
+        }
+    }
+}
+
+impl fmt::Display for CpuLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = CpuLevel::NAMES.iter().find(|n| n.0 == *self).map_or("", |n| n.1);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for CpuLevel {
+    type Err = CodegenError;
+
+    /// The level that a name such as `x86-64-v3` names.
+    fn from_str(name: &str) -> Result<CpuLevel, CodegenError> {
+        CpuLevel::NAMES.iter().find(|n| n.1 == name).map(|n| n.0).ok_or_else(|| {
+            CodegenError::Target(format!(
+                "there is no CPU level `{name}`: use `native`, `generic`, `x86-64-v2`, `x86-64-v3` or `x86-64-v4`"
+            ))
+        })
+    }
+}
+
+/// A triple with a CPU level that fits it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    triple: Triple,
+    level: CpuLevel,
+    has_fma: bool,
+    vector_bits: usize,
+}
+
+impl Target {
+    /// This machine, with everything it has.
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] if no code can be emitted for this machine.
+    pub fn host() -> Result<Target, CodegenError> {
+        Target::new(Triple::host(), CpuLevel::Native)
+    }
+
+    /// The target with a triple such as `aarch64-unknown-linux-gnu` and a CPU level such as `generic`.
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] if either is unknown, they don't fit together, or no code can be emitted for them.
+    pub fn parse(triple: &str, cpu: &str) -> Result<Target, CodegenError> {
+        let parsed = triple
+            .parse::<Triple>()
+            .map_err(|e| CodegenError::Target(format!("there is no target `{triple}`: {e}")))?;
+        Target::new(parsed, cpu.parse()?)
+    }
+
+    /// The target with this triple and level.
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] if they don't fit together, or no code can be emitted for them.
+    pub fn new(triple: Triple, level: CpuLevel) -> Result<Target, CodegenError> {
+        let x86 = triple.architecture == Architecture::X86_64;
+        let known = x86 || matches!(triple.architecture, Architecture::Aarch64(_) | Architecture::Riscv64(_));
+        if !known {
+            return Err(CodegenError::Target(format!(
+                "no code can be emitted for `{triple}`: the architectures are x86_64, aarch64 and riscv64"
+            )));
+        }
+        match level {
+            CpuLevel::Native if triple.architecture != Triple::host().architecture => {
+                return Err(CodegenError::Target(format!(
+                    "CPU level `native` is that of `{}`, but the target is `{triple}`: name a level",
+                    Triple::host()
+                )));
+            }
+            CpuLevel::Generic if x86 => {
+                return Err(CodegenError::Target(
+                    "code for x86-64 needs at least SSE4.2: use CPU level `x86-64-v2` or above".into(),
+                ));
+            }
+            CpuLevel::X86_64V2 | CpuLevel::X86_64V3 | CpuLevel::X86_64V4 if !x86 => {
+                return Err(CodegenError::Target(format!(
+                    "CPU level `{level}` does not fit `{triple}`: use `generic`"
+                )));
+            }
+            _ => {}
+        }
+        let mut target = Target { triple, level, has_fma: !x86, vector_bits: 0 };
+        let isa = target.isa()?;
+        let has = |setting: &str| {
+            isa.isa_flags().iter().any(|flag| flag.name == setting && flag.as_bool() == Some(true))
+        };
+        if x86 {
+            if !CpuLevel::X86_64V2.x86_settings().iter().all(|s| has(s)) {
+                return Err(CodegenError::Target(
+                    "this CPU is below level x86-64-v2 (SSE4.2), the least that code can be emitted for"
+                        .into(),
+                ));
+            }
+            target.has_fma = has("has_fma") && has("has_avx");
+        }
+        let vectors = x86 || matches!(target.triple.architecture, Architecture::Aarch64(_)) || has("has_v");
+        target.vector_bits = if vectors { 128 } else { 0 };
+        Ok(target)
+    }
+
+    /// The triple.
+    pub fn triple(&self) -> &Triple {
+        &self.triple
+    }
+
+    /// The CPU level.
+    pub fn level(&self) -> CpuLevel {
+        self.level
+    }
+
+    /// Whether a multiplication and an addition can be fused, with one rounding.
+    pub fn has_fma(&self) -> bool {
+        self.has_fma
+    }
+
+    /// How many elements of a dtype a vector holds; 1 if there are no vectors.
+    pub fn lanes(&self, dtype: DType) -> usize {
+        (self.vector_bits / (8 * dtype.bytes())).max(1)
+    }
+
+    /// The calling convention of entry points and tasks: C's.
+    pub fn call_conv(&self) -> CallConv {
+        CallConv::triple_default(&self.triple)
+    }
+
+    /// Cranelift's view of the target.
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] if Cranelift refuses it.
+    pub fn isa(&self) -> Result<OwnedTargetIsa, CodegenError> {
+        let refused = |e: &dyn fmt::Display| CodegenError::Target(format!("`{}`: {e}", self.triple));
+        let mut flags = settings::builder();
+        for (name, value) in [
+            ("opt_level", "speed"),
+            ("enable_verifier", "true"),
+            ("is_pic", "true"),
+            ("enable_probestack", "false"),
+            ("unwind_info", "false"),
+        ] {
+            flags.set(name, value).map_err(|e| refused(&e))?;
+        }
+        let mut builder = isa::lookup(self.triple.clone()).map_err(|e| refused(&e))?;
+        if self.level == CpuLevel::Native {
+            cranelift_native::infer_native_flags(&mut builder).map_err(|e| refused(&e))?;
+        }
+        for setting in self.level.x86_settings() {
+            builder.enable(setting).map_err(|e| refused(&e))?;
+        }
+        builder.finish(Flags::new(flags)).map_err(|e| refused(&e))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.triple, self.level)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_triples_must_fit() {
+        let linux = "x86_64-unknown-linux-gnu";
+        assert!(!Target::parse(linux, "x86-64-v2").unwrap().has_fma());
+        assert!(Target::parse(linux, "x86-64-v3").unwrap().has_fma());
+        assert!(Target::parse(linux, "x86-64-v4").unwrap().has_fma());
+        assert!(Target::parse("aarch64-unknown-linux-gnu", "generic").unwrap().has_fma());
+        assert_eq!(Target::parse("riscv64gc-unknown-linux-gnu", "generic").unwrap().lanes(DType::F32), 1);
+        for (triple, cpu, says) in [
+            (linux, "generic", "at least SSE4.2"),
+            (linux, "x86-64-v1", "there is no CPU level"),
+            ("aarch64-unknown-linux-gnu", "x86-64-v3", "does not fit"),
+            ("s390x-unknown-linux-gnu", "generic", "no code can be emitted"),
+            ("wasm32-unknown-unknown", "generic", "no code can be emitted"),
+            ("nonsense", "generic", "there is no target"),
+        ] {
+            let error = Target::parse(triple, cpu).unwrap_err().to_string();
+            assert!(error.contains(says), "{triple} {cpu}: {error}");
+        }
+    }
+
+    #[test]
+    fn level_names_read_back() {
+        for (level, name) in CpuLevel::NAMES {
+            assert_eq!(level.to_string(), name);
+            assert_eq!(name.parse::<CpuLevel>().unwrap(), level);
+        }
+    }
+}
