@@ -4,4 +4,5 @@ pub mod codegen;
 pub mod diagnostic;
 pub mod kernel;
 pub mod tensor;
+pub mod text;
 pub mod types;

@@ -205,12 +205,14 @@ impl std::hash::Hash for Scalar {
     }
 }
 
-/// Prints so that parsing gives back the same value: `1.5`, `-inf`, `nan`, `3`, `true`.
+/// Prints so that parsing gives back the same bits: `1.5`, `-inf`, `nan`, `nan(0xffc00000)`, `3`, `true`.
 impl std::fmt::Display for Scalar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match *self {
-            Scalar::F32(v) if v.is_nan() => f.write_str("nan"),
-            Scalar::F64(v) if v.is_nan() => f.write_str("nan"),
+            Scalar::F32(v) if v.to_bits() == f32::NAN.to_bits() => f.write_str("nan"),
+            Scalar::F64(v) if v.to_bits() == f64::NAN.to_bits() => f.write_str("nan"),
+            Scalar::F32(v) if v.is_nan() => write!(f, "nan({:#x})", v.to_bits()),
+            Scalar::F64(v) if v.is_nan() => write!(f, "nan({:#x})", v.to_bits()),
             Scalar::F32(v) => write!(f, "{v:?}"),
             Scalar::F64(v) => write!(f, "{v:?}"),
             Scalar::I32(v) => write!(f, "{v}"),
@@ -354,6 +356,15 @@ impl Tensor {
         self.ty() == other.ty() && self.scalars().zip(other.scalars()).all(|(a, b)| a == b)
     }
 }
+
+/// Equality is of dtype, shape and bits, as [`Tensor::same_bits`].
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Tensor) -> bool {
+        self.same_bits(other)
+    }
+}
+
+impl Eq for Tensor {}
 
 impl<T: Element, D: ndarray::Dimension> From<ndarray::Array<T, D>> for Tensor {
     fn from(array: ndarray::Array<T, D>) -> Tensor {
