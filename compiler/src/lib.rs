@@ -2,7 +2,10 @@
 
 pub mod codegen;
 pub mod diagnostic;
+pub mod graph;
 pub mod kernel;
+pub mod lower;
+pub mod ops;
 pub mod tensor;
 pub mod text;
 pub mod types;

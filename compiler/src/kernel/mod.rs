@@ -101,6 +101,8 @@ pub enum BufferKind {
     Constant(Tensor),
     /// The instance's random state: i64[2] with the seed and the step. Read only.
     RandomState,
+    /// The bytes of another buffer of the same dtype and number of elements, under another shape. Read only.
+    Alias(BufferId),
     /// A value that one kernel writes and others read.
     Temp,
     /// A value that never leaves its kernel, where every point of the kernel's axes reads only what it wrote.

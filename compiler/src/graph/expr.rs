@@ -1,0 +1,254 @@
+//! Values as Rust expressions: `x.matmul(w) + b`.
+
+use std::panic::Location;
+
+use cranelift_entity::packed_option::ReservedValue;
+
+use super::{Graph, ValueDef, ValueId};
+use crate::diagnostic::Diagnostic;
+use crate::ops::{self, Op};
+use crate::tensor::{Scalar, Tensor};
+use crate::types::{DType, Extent, Shape, TensorType};
+
+/// A value of a function under construction. Arithmetic on it adds nodes, with operands broadcast by NumPy's rules.
+#[derive(Clone, Copy)]
+pub struct Expr<'g> {
+    graph: &'g Graph,
+    value: ValueId,
+}
+
+impl<'g> Expr<'g> {
+    pub(super) fn new(graph: &'g Graph, value: ValueId) -> Expr<'g> {
+        Expr { graph, value }
+    }
+
+    /// Which value of the function this is.
+    pub fn id(self) -> ValueId {
+        self.value
+    }
+
+    /// The function that the value belongs to.
+    pub fn graph(self) -> &'g Graph {
+        self.graph
+    }
+
+    /// Whether this stands for a value that could not be computed.
+    pub fn is_poisoned(self) -> bool {
+        self.value.is_reserved_value()
+    }
+
+    /// Dtype and shape; f32[] for a poisoned value.
+    pub fn ty(self) -> TensorType {
+        match self.is_poisoned() {
+            true => TensorType::scalar(DType::F32),
+            false => self.graph.borrow().ty(self.value).clone(),
+        }
+    }
+
+    /// Element type.
+    pub fn dtype(self) -> DType {
+        self.ty().dtype
+    }
+
+    /// Extents.
+    pub fn shape(self) -> Shape {
+        self.ty().shape
+    }
+
+    /// Number of axes.
+    pub fn rank(self) -> usize {
+        self.ty().rank()
+    }
+
+    /// The op that computes this value, and its operands; `None` for a parameter.
+    pub fn def(self) -> Option<(Op, Vec<Expr<'g>>)> {
+        let function = self.graph.borrow();
+        match function.values.get(self.value)?.def {
+            ValueDef::Param(_) => None,
+            ValueDef::Node(node, _) => {
+                let node = &function.nodes[node];
+                Some((node.op.clone(), node.operands.iter().map(|&v| self.graph.expr(v)).collect()))
+            }
+        }
+    }
+
+    /// The one number that all elements are, if that is known: a constant, or a broadcast of one.
+    pub fn as_splat(self) -> Option<Scalar> {
+        match self.def()? {
+            (Op::Constant(constant), _) => constant.splat(),
+            (Op::Broadcast(_), operands) => operands[0].as_splat(),
+            _ => None,
+        }
+    }
+
+    /// Whether every element is known to be `number`.
+    pub fn is_splat(self, number: f64) -> bool {
+        self.as_splat().is_some_and(|s| s == Scalar::F64(number).convert(s.dtype()))
+    }
+
+    /// Gives the value a name, within the current scope.
+    pub fn named(self, name: &str) -> Expr<'g> {
+        if !self.is_poisoned() {
+            self.graph.name(self.value, name);
+        }
+        self
+    }
+
+    /// A scalar of this value's dtype.
+    #[track_caller]
+    pub fn constant_like(self, number: f64) -> Expr<'g> {
+        self.graph.scalar(self.dtype(), number)
+    }
+
+    /// A tensor of this value's type with all elements alike.
+    #[track_caller]
+    pub fn full_like(self, number: f64) -> Expr<'g> {
+        self.constant_like(number).broadcast_to(self.shape())
+    }
+
+    /// The extent of an axis, counted from the end if negative; E0214 and 1 if there is no such axis.
+    #[track_caller]
+    pub fn extent(self, axis: isize) -> Extent {
+        self.axis(axis).map_or(Extent::Const(1), |a| self.shape().0[a])
+    }
+
+    /// An axis counted from the front, given one counted from the end if negative; E0214 if there is no such axis.
+    #[track_caller]
+    pub fn axis(self, axis: isize) -> Option<usize> {
+        if self.is_poisoned() {
+            return None;
+        }
+        let rank = self.rank() as isize;
+        let counted = if axis < 0 { axis + rank } else { axis };
+        if (0..rank).contains(&counted) {
+            return Some(counted as usize);
+        }
+        let place = self.graph.here(Location::caller());
+        let error = Diagnostic::new("E0214", format!("there is no axis {axis}"))
+            .at(place, format!("the value is {}", self.ty()));
+        self.graph.poison(error);
+        None
+    }
+
+    /// The value broadcast to `shape` by NumPy's rules; itself if it has that shape.
+    #[track_caller]
+    pub fn broadcast_to(self, shape: impl Into<Shape>) -> Expr<'g> {
+        let shape = shape.into();
+        if self.is_poisoned() || self.shape() == shape {
+            return self;
+        }
+        self.graph.add(ops::Broadcast { shape }, &[self])
+    }
+
+    /// Adds an elementwise op of two operands, broadcasting both by NumPy's rules.
+    #[track_caller]
+    pub fn binary(self, op: impl Into<Op>, other: Expr<'g>) -> Expr<'g> {
+        if self.is_poisoned() || other.is_poisoned() {
+            return if self.is_poisoned() { self } else { other };
+        }
+        match broadcast_shapes(&self.shape(), &other.shape()) {
+            Some(shape) => self.graph.add(op, &[self.broadcast_to(shape.clone()), other.broadcast_to(shape)]),
+            // The op says what is wrong with the operands.
+            None => self.graph.add(op, &[self, other]),
+        }
+    }
+
+    /// Matrix product; see [`Matmul`](ops::Matmul). Axes before the last two are batch axes, broadcast by NumPy's rules.
+    #[track_caller]
+    pub fn matmul(self, other: Expr<'g>) -> Expr<'g> {
+        self.matmul_transposed(other, false, false)
+    }
+
+    /// Matrix product with the last two axes of either operand swapped.
+    #[track_caller]
+    pub fn matmul_transposed(self, other: Expr<'g>, transpose_a: bool, transpose_b: bool) -> Expr<'g> {
+        let (mut a, mut b) = (self, other);
+        if !a.is_poisoned() && !b.is_poisoned() && a.rank() >= 2 && b.rank() >= 2 {
+            let split = |e: Expr<'g>| {
+                let mut axes = e.shape().0;
+                let matrix = axes.split_off(axes.len() - 2);
+                (Shape(axes), matrix)
+            };
+            let ((batch_a, matrix_a), (batch_b, matrix_b)) = (split(a), split(b));
+            if let Some(batch) = broadcast_shapes(&batch_a, &batch_b) {
+                a = a.broadcast_to(Shape([batch.0.clone(), matrix_a].concat()));
+                b = b.broadcast_to(Shape([batch.0, matrix_b].concat()));
+            }
+        }
+        self.graph.add(ops::Matmul { transpose_a, transpose_b }, &[a, b])
+    }
+
+    /// The axes reordered: axis `i` of the result is axis `permutation[i]` of the value.
+    #[track_caller]
+    pub fn transpose(self, permutation: &[usize]) -> Expr<'g> {
+        self.graph.add(ops::Transpose { permutation: permutation.to_vec() }, &[self])
+    }
+
+    /// The sum over axes, which are dropped or, if `keep`, stay with extent 1.
+    #[track_caller]
+    pub fn reduce_sum(self, axes: &[usize], keep: bool) -> Expr<'g> {
+        self.graph.add(ops::ReduceSum { axes: axes.to_vec(), keep }, &[self])
+    }
+}
+
+/// The shape that both broadcast to by NumPy's rules: aligned at the last axis, extents equal or one of them 1.
+pub fn broadcast_shapes(a: &Shape, b: &Shape) -> Option<Shape> {
+    let rank = a.rank().max(b.rank());
+    let one = Extent::Const(1);
+    let at = |s: &Shape, i: usize| (i + s.rank()).checked_sub(rank).map_or(one, |j| s.0[j]);
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (x, y) if x == y => Some(x),
+            (x, y) if y == one => Some(x),
+            (x, y) if x == one => Some(y),
+            _ => None,
+        })
+        .collect::<Option<Vec<_>>>()
+        .map(Shape)
+}
+
+impl Graph {
+    /// A scalar constant.
+    #[track_caller]
+    pub fn scalar(&self, dtype: DType, number: f64) -> Expr<'_> {
+        self.add(ops::Constant::scalar(Scalar::F64(number).convert(dtype)), &[])
+    }
+
+    /// A constant.
+    #[track_caller]
+    pub fn constant(&self, tensor: impl Into<Tensor>) -> Expr<'_> {
+        self.add(ops::Constant::new(tensor.into()), &[])
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident $op:ident;)*) => {
+        $(impl<'g> std::ops::$trait for Expr<'g> {
+            type Output = Expr<'g>;
+            #[track_caller]
+            fn $method(self, other: Expr<'g>) -> Expr<'g> {
+                self.binary(ops::$op {}, other)
+            }
+        }
+
+        impl<'g> std::ops::$trait<f64> for Expr<'g> {
+            type Output = Expr<'g>;
+            #[track_caller]
+            fn $method(self, other: f64) -> Expr<'g> {
+                self.binary(ops::$op {}, self.constant_like(other))
+            }
+        }
+
+        impl<'g> std::ops::$trait<Expr<'g>> for f64 {
+            type Output = Expr<'g>;
+            #[track_caller]
+            fn $method(self, other: Expr<'g>) -> Expr<'g> {
+                other.constant_like(self).binary(ops::$op {}, other)
+            }
+        })*
+    };
+}
+
+operators! {
+    Add add Add;
+}

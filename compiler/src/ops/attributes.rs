@@ -1,0 +1,277 @@
+//! Typed attributes of ops, and the one form in which text, printing and binding see them.
+
+use crate::diagnostic::Diagnostic;
+use crate::tensor::Scalar;
+use crate::types::{DType, Extent, Shape};
+
+/// An attribute as text says it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// `3`
+    Int(i64),
+    /// `0.5`, `inf`, `nan`
+    Float(f64),
+    /// `true`
+    Bool(bool),
+    /// `N`, `4*N`: a multiple of the batch size.
+    Batch(usize),
+    /// `f32`, or another word
+    Word(String),
+    /// `"text"`
+    Text(String),
+    /// `[1, 2]`
+    List(Vec<Attribute>),
+    /// `@w`: a variable or a function. It is written before the operands, without its key.
+    Symbol(String),
+}
+
+impl Attribute {
+    /// The attribute with `f` applied to it, or to every element of a list.
+    pub fn map(&self, f: &dyn Fn(&Attribute) -> Attribute) -> Attribute {
+        match self {
+            Attribute::List(items) => Attribute::List(items.iter().map(|a| a.map(f)).collect()),
+            other => f(other),
+        }
+    }
+}
+
+impl std::fmt::Display for Attribute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Attribute::Int(v) => write!(f, "{v}"),
+            Attribute::Float(v) => write!(f, "{}", Scalar::F64(*v)),
+            Attribute::Bool(v) => write!(f, "{v}"),
+            Attribute::Batch(c) => write!(f, "{}", Extent::Batch(*c)),
+            Attribute::Word(v) => f.write_str(v),
+            Attribute::Text(v) => write!(f, "{v:?}"),
+            Attribute::Symbol(v) => write!(f, "@{v}"),
+            Attribute::List(items) => {
+                f.write_str("[")?;
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(",")?;
+                    }
+                    write!(f, "{item}")?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}
+
+/// A Rust type that an attribute can have.
+pub trait AttributeValue: Sized {
+    /// What text must give, for errors: `a list of numbers`.
+    const EXPECTED: &'static str;
+    /// As text says it.
+    fn to_attribute(&self) -> Attribute;
+    /// From what text says, if it fits.
+    fn from_attribute(attribute: &Attribute) -> Option<Self>;
+}
+
+/// The attributes of an op, by name, in the order in which they are printed.
+pub trait Attributes: Sized {
+    /// Every attribute.
+    fn attributes(&self) -> Vec<(&'static str, Attribute)>;
+
+    /// The op with these attributes.
+    ///
+    /// # Errors
+    /// E0211 if one is missing, E0212 if one does not fit, E0213 if there is one that the op does not have.
+    fn from_attributes(attributes: &[(String, Attribute)]) -> Result<Self, Diagnostic>;
+}
+
+impl AttributeValue for usize {
+    const EXPECTED: &'static str = "a number, at least 0";
+    fn to_attribute(&self) -> Attribute {
+        Attribute::Int(*self as i64)
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<usize> {
+        match attribute {
+            Attribute::Int(v) => usize::try_from(*v).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl AttributeValue for i64 {
+    const EXPECTED: &'static str = "a whole number";
+    fn to_attribute(&self) -> Attribute {
+        Attribute::Int(*self)
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<i64> {
+        match attribute {
+            Attribute::Int(v) => Some(*v),
+            _ => None,
+        }
+    }
+}
+
+impl AttributeValue for f64 {
+    const EXPECTED: &'static str = "a number";
+    fn to_attribute(&self) -> Attribute {
+        Attribute::Float(*self)
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<f64> {
+        match attribute {
+            Attribute::Float(v) => Some(*v),
+            Attribute::Int(v) => Some(*v as f64),
+            _ => None,
+        }
+    }
+}
+
+impl AttributeValue for bool {
+    const EXPECTED: &'static str = "`true` or `false`";
+    fn to_attribute(&self) -> Attribute {
+        Attribute::Bool(*self)
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<bool> {
+        match attribute {
+            Attribute::Bool(v) => Some(*v),
+            _ => None,
+        }
+    }
+}
+
+impl AttributeValue for DType {
+    const EXPECTED: &'static str = "a dtype, such as `f32`";
+    fn to_attribute(&self) -> Attribute {
+        Attribute::Word(self.name().to_owned())
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<DType> {
+        match attribute {
+            Attribute::Word(name) => DType::from_name(name),
+            _ => None,
+        }
+    }
+}
+
+impl AttributeValue for Extent {
+    const EXPECTED: &'static str = "an extent: a number, `N` or `c*N`";
+    fn to_attribute(&self) -> Attribute {
+        match *self {
+            Extent::Const(c) => Attribute::Int(c as i64),
+            Extent::Batch(c) => Attribute::Batch(c),
+        }
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<Extent> {
+        match attribute {
+            Attribute::Int(v) => usize::try_from(*v).ok().map(Extent::Const),
+            Attribute::Batch(c) => Some(Extent::Batch(*c)),
+            _ => None,
+        }
+    }
+}
+
+impl AttributeValue for Shape {
+    const EXPECTED: &'static str = "a shape, such as `[N,784]`";
+    fn to_attribute(&self) -> Attribute {
+        self.0.to_attribute()
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<Shape> {
+        Vec::from_attribute(attribute).map(Shape)
+    }
+}
+
+impl<T: AttributeValue> AttributeValue for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+    fn to_attribute(&self) -> Attribute {
+        Attribute::List(self.iter().map(T::to_attribute).collect())
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<Vec<T>> {
+        match attribute {
+            Attribute::List(items) => items.iter().map(T::from_attribute).collect(),
+            _ => None,
+        }
+    }
+}
+
+/// The name of a variable or function that an op refers to, without the `@`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Symbol(pub String);
+
+impl AttributeValue for Symbol {
+    const EXPECTED: &'static str = "the name of a variable or function, such as `@w`";
+    fn to_attribute(&self) -> Attribute {
+        Attribute::Symbol(self.0.clone())
+    }
+    fn from_attribute(attribute: &Attribute) -> Option<Symbol> {
+        match attribute {
+            Attribute::Symbol(name) => Some(Symbol(name.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the attribute `name` of op `op`; the arguments come from [`Attributes::from_attributes`].
+///
+/// # Errors
+/// E0211 if it is missing, E0212 if it does not fit.
+pub fn read_attribute<T: AttributeValue>(
+    op: &str,
+    name: &str,
+    attributes: &[(String, Attribute)],
+) -> Result<T, Diagnostic> {
+    let Some((_, attribute)) = attributes.iter().find(|(n, _)| n == name) else {
+        return Err(Diagnostic::new("E0211", format!("`{op}` lacks the attribute `{name}`"))
+            .help(format!("add `{name}` = {} within braces after the operands", T::EXPECTED)));
+    };
+    T::from_attribute(attribute).ok_or_else(|| {
+        Diagnostic::new("E0212", format!("attribute `{name}` of `{op}` is invalid"))
+            .note(format!("it must be {}, found `{attribute}`", T::EXPECTED))
+    })
+}
+
+/// Refuses attributes that the op `op` does not have.
+///
+/// # Errors
+/// E0213 naming the first one.
+pub fn no_other_attributes(
+    op: &str,
+    known: &[&str],
+    attributes: &[(String, Attribute)],
+) -> Result<(), Diagnostic> {
+    match attributes.iter().find(|(n, _)| !known.contains(&n.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let error = Diagnostic::new("E0213", format!("`{op}` has no attribute `{name}`"));
+            Err(match known {
+                [] => error.note("it takes none"),
+                _ => error.note(format!("its attributes are `{}`", known.join("`, `"))),
+            })
+        }
+    }
+}
+
+/// Declares the struct of an op and derives its [`Attributes`] from the fields.
+macro_rules! op_struct {
+    ($(#[$doc:meta])* $name:ident = $text:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $ty,)*
+        }
+
+        impl $crate::ops::attributes::Attributes for $name {
+            fn attributes(&self) -> Vec<(&'static str, $crate::ops::attributes::Attribute)> {
+                vec![$((
+                    stringify!($field),
+                    $crate::ops::attributes::AttributeValue::to_attribute(&self.$field),
+                ),)*]
+            }
+
+            fn from_attributes(
+                attributes: &[(String, $crate::ops::attributes::Attribute)],
+            ) -> Result<$name, $crate::diagnostic::Diagnostic> {
+                let op = $name {
+                    $($field: $crate::ops::attributes::read_attribute($text, stringify!($field), attributes)?,)*
+                };
+                $crate::ops::attributes::no_other_attributes($text, &[$(stringify!($field)),*], attributes)?;
+                Ok(op)
+            }
+        }
+    };
+}
+
+pub(crate) use op_struct;

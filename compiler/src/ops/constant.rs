@@ -1,0 +1,162 @@
+use super::attributes::{Attribute, AttributeValue as _, Attributes, no_other_attributes, read_attribute};
+use super::elementwise::expect_operands;
+use super::sample::{Case, Sampler};
+use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
+use crate::diagnostic::Diagnostic;
+use crate::lower::LowerCx;
+use crate::tensor::{Element as _, Scalar, Tensor};
+use crate::types::{DType, TensorType};
+
+/// A tensor that is known when the graph is built.
+///
+/// - C1 the result has dtype `dtype` and shape `shape`.
+/// - C2 `value` holds the elements in row-major order, or is one number that all elements are.
+/// - C3 every number is of the dtype: whole and within range for integers, `true` or `false` for bool.
+///
+/// # Errors
+/// E0211, E0212, E0213 for attributes that are missing, break C2 or C3, or are unknown.
+///
+/// Reference: StableHLO `constant`.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    tensor: Tensor,
+}
+
+impl PartialEq for Constant {
+    fn eq(&self, other: &Constant) -> bool {
+        self.tensor.same_bits(&other.tensor)
+    }
+}
+
+impl Constant {
+    /// The constant with these elements.
+    pub fn new(tensor: Tensor) -> Constant {
+        Constant { tensor }
+    }
+
+    /// The constant without axes.
+    pub fn scalar(value: Scalar) -> Constant {
+        Constant::new(Tensor::scalar(value))
+    }
+
+    /// The elements.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// The one number that all elements are, if there are any and it is one.
+    pub fn splat(&self) -> Option<Scalar> {
+        let mut elements = self.tensor.scalars();
+        let first = elements.next()?;
+        elements.all(|e| e == first).then_some(first)
+    }
+}
+
+impl Attributes for Constant {
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let number = |s: Scalar| match s {
+            Scalar::F32(_) | Scalar::F64(_) => Attribute::Float(match s {
+                // The shortest decimal that reads back as the same f32.
+                Scalar::F32(v) if v.is_finite() => v.to_string().parse().unwrap_or(f64::from(v)),
+                _ => s.as_f64(),
+            }),
+            Scalar::I32(_) | Scalar::I64(_) | Scalar::U8(_) => Attribute::Int(i64::convert(s)),
+            Scalar::Bool(v) => Attribute::Bool(v),
+        };
+        let value = match self.splat() {
+            Some(splat) => number(splat),
+            None => Attribute::List(self.tensor.scalars().map(number).collect()),
+        };
+        vec![
+            ("dtype", self.tensor.dtype().to_attribute()),
+            ("shape", self.tensor.shape().to_vec().to_attribute()),
+            ("value", value),
+        ]
+    }
+
+    fn from_attributes(attributes: &[(String, Attribute)]) -> Result<Constant, Diagnostic> {
+        let dtype: DType = read_attribute("constant", "dtype", attributes)?;
+        let shape: Vec<usize> = read_attribute("constant", "shape", attributes)?;
+        no_other_attributes("constant", &["dtype", "shape", "value"], attributes)?;
+        let refuse = |why: String| Diagnostic::new("E0212", "attribute `value` of `constant` is invalid").note(why);
+        if matches!(dtype, DType::F16 | DType::BF16) {
+            return Err(refuse(format!("{dtype} is not supported yet")));
+        }
+        let count = shape
+            .iter()
+            .try_fold(1usize, |n, &e| n.checked_mul(e))
+            .filter(|&n| n <= MAX_ELEMENTS)
+            .ok_or_else(|| refuse(format!("a constant has at most {MAX_ELEMENTS} elements")))?;
+        let scalar = |a: &Attribute| {
+            number(a, dtype).ok_or_else(|| refuse(format!("`{a}` is not a {dtype}")))
+        };
+        let value = attributes.iter().find(|(n, _)| n == "value").map(|(_, a)| a);
+        let tensor = match value {
+            Some(Attribute::List(items)) if items.len() == count => {
+                let elements = items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?;
+                Tensor::from_scalars(dtype, &shape, elements)
+            }
+            Some(Attribute::List(items)) => {
+                return Err(refuse(format!("the shape has {count} elements, found {}", items.len())));
+            }
+            Some(splat) => Tensor::full(&shape, scalar(splat)?),
+            None => return read_attribute::<f64>("constant", "value", attributes).map(|_| unreachable!()),
+        };
+        Ok(Constant { tensor })
+    }
+}
+
+/// The most elements that text may ask for with one number; larger tensors belong in a variable.
+const MAX_ELEMENTS: usize = 1 << 28;
+
+fn number(attribute: &Attribute, dtype: DType) -> Option<Scalar> {
+    let scalar = match (attribute, dtype) {
+        (Attribute::Float(v), _) if dtype.is_float() => Scalar::F64(*v),
+        (Attribute::Int(v), _) if dtype.is_float() => Scalar::F64(*v as f64),
+        (Attribute::Int(v), _) if dtype.is_int() => Scalar::I64(*v),
+        (Attribute::Bool(v), DType::Bool) => Scalar::Bool(*v),
+        _ => return None,
+    };
+    let converted = scalar.convert(dtype);
+    let exact = !dtype.is_int() || converted.convert(DType::I64) == scalar;
+    exact.then_some(converted)
+}
+
+impl OpDef for Constant {
+    const NAME: &'static str = "constant";
+    const TRAITS: OpTraits = OpTraits::PLAIN;
+    const RULES: &'static [Rule<Self>] = &[];
+
+    fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
+        expect_operands(Self::NAME, operands, 0)?;
+        Ok(vec![self.tensor.ty()])
+    }
+
+    fn eval(&self, _: &EvalCx<'_>, _: &[&Tensor]) -> Result<Vec<Tensor>, IndexFault> {
+        Ok(vec![self.tensor.clone()])
+    }
+
+    fn vjp<'g>(&self, _: &VjpCx<'g>) -> Vec<Gradient<'g>> {
+        vec![]
+    }
+
+    fn lower(&self, cx: &mut LowerCx<'_>) {
+        let buffer = cx.constant(self.tensor.clone());
+        cx.set_result(0, buffer);
+    }
+
+    fn sample(s: &mut Sampler) -> Vec<Case> {
+        let tensors = [
+            Tensor::scalar(Scalar::F32(-0.0)),
+            Tensor::from_vec(&[4], vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.1]),
+            Tensor::full(&[2, 3], Scalar::F32(1.5)),
+            Tensor::zeros(DType::F32, &[0, 3]),
+            Tensor::from_vec(&[3], vec![i64::MIN, 0, i64::MAX]),
+            s.ints(&[5], -9, 9),
+            s.bools(&[3]),
+            Tensor::from_vec(&[2], vec![0u8, 255]),
+            s.floats(&[17], -1e9, 1e9),
+        ];
+        tensors.into_iter().map(|t| Case::smooth(Constant::new(t), vec![])).collect()
+    }
+}

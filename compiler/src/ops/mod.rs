@@ -1,0 +1,171 @@
+//! The operations. One op, one file, one word in the list below; everything that is true of an op is in its file.
+
+pub mod attributes;
+mod def;
+pub mod elementwise;
+pub mod reduction;
+pub mod sample;
+
+pub use def::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
+
+use crate::diagnostic::Diagnostic;
+use crate::graph::Expr;
+use crate::lower::LowerCx;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+use attributes::{Attribute, Attributes as _};
+use sample::{Case, Sampler};
+
+/// Declares the modules of the ops and the closed enum [`Op`] over them.
+macro_rules! ops {
+    ($($module:ident::$name:ident,)*) => {
+        $(mod $module;)*
+        $(pub use $module::$name;)*
+
+        /// An operation with its attributes.
+        #[derive(Clone, Debug, PartialEq)]
+        #[expect(missing_docs, reason = "each op is documented in its file")]
+        pub enum Op {
+            $($name($name),)*
+        }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Op {
+                Op::$name(op)
+            }
+        })*
+
+        impl Op {
+            /// The names of all ops, in the order of the list.
+            pub const NAMES: &'static [&'static str] = &[$(<$name as OpDef>::NAME,)*];
+
+            /// Name in text.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Op::$name(_) => <$name as OpDef>::NAME,)*
+                }
+            }
+
+            /// What generic passes may rely on.
+            pub fn traits(&self) -> OpTraits {
+                match self {
+                    $(Op::$name(_) => <$name as OpDef>::TRAITS,)*
+                }
+            }
+
+            /// The attributes, in the order in which they are printed.
+            pub fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+                match self {
+                    $(Op::$name(op) => op.attributes(),)*
+                }
+            }
+
+            /// The op of this name with these attributes; `None` if there is no op of this name.
+            pub fn from_attributes(name: &str, attributes: &[(String, Attribute)]) -> Option<Result<Op, Diagnostic>> {
+                $(if name == <$name as OpDef>::NAME {
+                    return Some($name::from_attributes(attributes).map(Op::$name));
+                })*
+                None
+            }
+
+            /// Types of the results; see [`OpDef::infer`].
+            ///
+            /// # Errors
+            /// E02xx if the operands do not fit.
+            pub fn infer(&self, cx: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
+                match self {
+                    $(Op::$name(op) => op.infer(cx, operands),)*
+                }
+            }
+
+            /// The results; see [`OpDef::eval`].
+            ///
+            /// # Errors
+            /// An index out of range.
+            pub fn eval(&self, cx: &EvalCx<'_>, operands: &[&Tensor]) -> Result<Vec<Tensor>, IndexFault> {
+                match self {
+                    $(Op::$name(op) => op.eval(cx, operands),)*
+                }
+            }
+
+            /// One gradient per operand; see [`OpDef::vjp`].
+            pub fn vjp<'g>(&self, cx: &VjpCx<'g>) -> Vec<Gradient<'g>> {
+                match self {
+                    $(Op::$name(op) => op.vjp(cx),)*
+                }
+            }
+
+            /// Adds kernels that compute the results; see [`OpDef::lower`].
+            pub fn lower(&self, cx: &mut LowerCx<'_>) {
+                match self {
+                    $(Op::$name(op) => op.lower(cx),)*
+                }
+            }
+
+            /// What replaces the node by the first law of `pass` that applies, with the law.
+            pub fn rewrite<'g>(&self, pass: &str, cx: &RewriteCx<'g>) -> Option<(&'static str, Vec<Expr<'g>>)> {
+                match self {
+                    $(Op::$name(op) => <$name as OpDef>::RULES
+                        .iter()
+                        .filter(|rule| rule.pass == pass)
+                        .find_map(|rule| Some((rule.law, (rule.apply)(op, cx)?))),)*
+                }
+            }
+
+            /// Every law: op, pass and law.
+            pub fn laws() -> Vec<(&'static str, &'static str, &'static str)> {
+                let mut laws = Vec::new();
+                $(laws.extend(<$name as OpDef>::RULES.iter().map(|r| (<$name as OpDef>::NAME, r.pass, r.law)));)*
+                laws
+            }
+
+            /// Valid operands for the op of this name.
+            ///
+            /// # Panics
+            /// If there is no op of this name.
+            pub fn samples(name: &str, sampler: &mut Sampler) -> Vec<Case> {
+                $(if name == <$name as OpDef>::NAME {
+                    return $name::sample(sampler);
+                })*
+                panic!("there is no op `{name}`")
+            }
+        }
+    };
+}
+
+ops! {
+    add::Add,
+    broadcast::Broadcast,
+    constant::Constant,
+    matmul::Matmul,
+    read::Read,
+    reduce_sum::ReduceSum,
+    reshape::Reshape,
+    transpose::Transpose,
+}
+
+impl Op {
+    /// Names of the variables and functions that the op refers to.
+    pub fn symbols(&self) -> Vec<String> {
+        self.attributes()
+            .into_iter()
+            .filter_map(|(_, a)| match a {
+                Attribute::Symbol(name) => Some(name),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The op with every attribute, or element of an attribute that is a list, replaced.
+    ///
+    /// # Panics
+    /// If the new attributes do not fit the op: `f` keeps their kinds.
+    #[must_use]
+    pub fn map_attributes(&self, f: &dyn Fn(&Attribute) -> Attribute) -> Op {
+        let attributes: Vec<_> =
+            self.attributes().into_iter().map(|(name, a)| (name.to_owned(), a.map(f))).collect();
+        Op::from_attributes(self.name(), &attributes)
+            .expect("an op's name names it")
+            .unwrap_or_else(|e| panic!("mapping the attributes of `{}` broke it: {}", self.name(), e.message))
+    }
+}
