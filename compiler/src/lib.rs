@@ -2,6 +2,7 @@
 
 pub mod codegen;
 pub mod diagnostic;
+pub mod differentiate;
 pub mod graph;
 pub mod kernel;
 pub mod lower;

@@ -17,6 +17,7 @@
 
 pub mod bind;
 mod builder;
+pub mod eval;
 mod expr;
 
 pub use builder::{Builder, Graph};
