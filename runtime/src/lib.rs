@@ -7,6 +7,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`abi`] | the layout that generated code and its callers agree on: plain data, no behaviour |
+//! | [`instance`] | a program with its state and scratch, and who may call it when |
+//! | [`memory`] | zeroed, aligned blocks of memory, for tests with guard pages |
+//! | [`pool`] | the thread pool that runs the chunks of a kernel |
 #![no_std]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -16,3 +19,13 @@ compile_error!(
 );
 
 pub mod abi;
+pub mod instance;
+pub mod memory;
+pub mod pool;
+
+mod cores;
+mod index_error;
+mod sys;
+
+pub use cores::available_cores;
+pub use index_error::report_index_error;

@@ -1,0 +1,30 @@
+//! Sleeping until a word in memory changes.
+
+use core::ptr;
+use core::sync::atomic::AtomicU32;
+
+/// Sleeps until [`wake`] is called for `word`, unless `word` is no longer `expected`.
+///
+/// May return early for no reason: the caller looks again at what it waits for.
+pub(crate) fn wait(word: &AtomicU32, expected: u32) {
+    let forever = ptr::null::<libc::timespec>();
+    // SAFETY: `word` is aligned and readable; a null timeout is allowed.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+            expected,
+            forever,
+        );
+    }
+}
+
+/// Wakes up to `count` threads that sleep in [`wait`] on `word`.
+pub(crate) fn wake(word: &AtomicU32, count: u32) {
+    let count = count.min(i32::MAX as u32);
+    // SAFETY: the kernel only uses the address of `word` as a key.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count);
+    }
+}
