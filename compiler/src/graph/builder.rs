@@ -163,7 +163,7 @@ impl Graph {
             let error = Diagnostic::new("E0302", format!("the name `%{name}` is defined twice"));
             return self.poison(error.at(place, ""));
         }
-        let value = self.function.borrow_mut().add_param(name, TensorType::new(dtype, shape));
+        let value = self.function.borrow_mut().add_param(name, TensorType::new(dtype, shape), place);
         self.expr(value)
     }
 

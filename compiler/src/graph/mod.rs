@@ -15,17 +15,19 @@
 //! - A node's operands are defined before it: parameters, then nodes in order.
 //! - An extent may be `c·N`, where `N` is the batch size ([`bind`]); every other number is fixed.
 
+mod alike;
 pub mod bind;
 mod builder;
 pub mod eval;
 mod expr;
+mod print;
 
 pub use builder::{Builder, Graph};
 pub use expr::Expr;
 
 use std::sync::Arc;
 
-use cranelift_entity::{PrimaryMap, entity_impl};
+use cranelift_entity::{PrimaryMap, SecondaryMap, entity_impl};
 
 use crate::diagnostic::{Place, Source};
 use crate::ops::Op;
@@ -247,6 +249,8 @@ pub struct ValueData {
     pub def: ValueDef,
     /// Source name in scopes, such as `dense1/z`; unique within the function. Parameters always have one.
     pub name: Option<String>,
+    /// Where it was defined.
+    pub place: Place,
 }
 
 /// What defines a value.
@@ -272,15 +276,33 @@ impl Function {
         }
     }
 
-    /// The value's name for people and in text: its own, or its number.
+    /// The value's name for people and in text, without the `%`: its own, or its number among the values without a name.
+    /// Takes time linear in the number of values; see [`value_names`](Function::value_names) for all of them.
     pub fn value_name(&self, value: ValueId) -> String {
-        self.values[value].name.clone().unwrap_or_else(|| value.as_u32().to_string())
+        let data = &self.values[value];
+        data.name.clone().unwrap_or_else(|| {
+            let before = self.values.values().take(value.as_u32() as usize);
+            before.filter(|v| v.name.is_none()).count().to_string()
+        })
+    }
+
+    /// The names of all values, as [`value_name`](Function::value_name) gives them.
+    pub fn value_names(&self) -> SecondaryMap<ValueId, String> {
+        let mut names = SecondaryMap::with_capacity(self.values.len());
+        let mut unnamed = 0;
+        for (id, value) in &self.values {
+            names[id] = value.name.clone().unwrap_or_else(|| {
+                unnamed += 1;
+                (unnamed - 1).to_string()
+            });
+        }
+        names
     }
 
     /// Adds a parameter. Its name must be unique, which the verifier checks.
-    pub fn add_param(&mut self, name: &str, ty: TensorType) -> ValueId {
+    pub fn add_param(&mut self, name: &str, ty: TensorType, place: Place) -> ValueId {
         let def = ValueDef::Param(self.params.len());
-        let value = self.values.push(ValueData { ty, def, name: Some(name.to_owned()) });
+        let value = self.values.push(ValueData { ty, def, name: Some(name.to_owned()), place });
         self.params.push(value);
         value
     }
@@ -297,7 +319,10 @@ impl Function {
         let results = types
             .into_iter()
             .enumerate()
-            .map(|(i, ty)| self.values.push(ValueData { ty, def: ValueDef::Node(node, i), name: None }))
+            .map(|(i, ty)| {
+                let def = ValueDef::Node(node, i);
+                self.values.push(ValueData { ty, def, name: None, place: place.clone() })
+            })
             .collect();
         self.nodes.push(Node { op, operands, results, place })
     }

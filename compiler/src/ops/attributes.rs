@@ -59,6 +59,29 @@ impl std::fmt::Display for Attribute {
     }
 }
 
+/// What text may say of one attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What text must give, for errors: `a list of numbers`.
+    pub expected: &'static str,
+    /// Whether it has a default, and so may be left out.
+    pub optional: bool,
+}
+
+impl Field {
+    /// A field of Rust type `T`.
+    pub const fn of<T: AttributeValue>(name: &'static str, optional: bool) -> Field {
+        Field { name, expected: T::EXPECTED, optional }
+    }
+
+    /// Whether it names a variable or function: text gives it before the operands, without its key.
+    pub fn is_symbol(&self) -> bool {
+        self.expected == Symbol::EXPECTED
+    }
+}
+
 /// A Rust type that an attribute can have.
 pub trait AttributeValue: Sized {
     /// What text must give, for errors: `a list of numbers`.
@@ -71,7 +94,10 @@ pub trait AttributeValue: Sized {
 
 /// The attributes of an op, by name, in the order in which they are printed.
 pub trait Attributes: Sized {
-    /// Every attribute.
+    /// What text may say, in the order in which it is printed.
+    const FIELDS: &'static [Field];
+
+    /// Every attribute that does not equal its default.
     fn attributes(&self) -> Vec<(&'static str, Attribute)>;
 
     /// The op with these attributes.
@@ -204,6 +230,22 @@ impl AttributeValue for Symbol {
     }
 }
 
+/// Reads the attribute `name` of op `op`, which may be missing where there is a default.
+///
+/// # Errors
+/// E0211 if it is missing and has no default, E0212 if it does not fit.
+pub fn read_field<T: AttributeValue>(
+    op: &str,
+    name: &str,
+    attributes: &[(String, Attribute)],
+    default: Option<T>,
+) -> Result<T, Diagnostic> {
+    match default {
+        Some(default) if attributes.iter().all(|(n, _)| n != name) => Ok(default),
+        _ => read_attribute(op, name, attributes),
+    }
+}
+
 /// Reads the attribute `name` of op `op`; the arguments come from [`Attributes::from_attributes`].
 ///
 /// # Errors
@@ -229,24 +271,39 @@ pub fn read_attribute<T: AttributeValue>(
 /// E0213 naming the first one.
 pub fn no_other_attributes(
     op: &str,
-    known: &[&str],
+    fields: &[Field],
     attributes: &[(String, Attribute)],
 ) -> Result<(), Diagnostic> {
-    match attributes.iter().find(|(n, _)| !known.contains(&n.as_str())) {
+    match attributes.iter().find(|(n, _)| fields.iter().all(|f| f.name != n)) {
         None => Ok(()),
-        Some((name, _)) => {
-            let error = Diagnostic::new("E0213", format!("`{op}` has no attribute `{name}`"));
-            Err(match known {
-                [] => error.note("it takes none"),
-                _ => error.note(format!("its attributes are `{}`", known.join("`, `"))),
-            })
-        }
+        Some((name, _)) => Err(unknown_attribute(op, fields, name)),
     }
 }
 
-/// Declares the struct of an op and derives its [`Attributes`] from the fields.
+/// The error E0213 that the op `op` has no attribute `name`.
+#[must_use]
+pub fn unknown_attribute(op: &str, fields: &[Field], name: &str) -> Diagnostic {
+    let error = Diagnostic::new("E0213", format!("`{op}` has no attribute `{name}`"));
+    let names: Vec<&str> = fields.iter().map(|f| f.name).collect();
+    match fields {
+        [] => error.note("it takes none"),
+        _ => error.note(format!("its attributes are `{}`", names.join("`, `"))),
+    }
+}
+
+/// Declares the struct of an op and derives its [`Attributes`] from the fields. A field with a default, written
+/// `keep: bool = false`, is left out of text where it equals it.
 macro_rules! op_struct {
-    ($(#[$doc:meta])* $name:ident = $text:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty),* $(,)? }) => {
+    (@default) => { None };
+    (@default $default:expr) => { Some($default) };
+    (@optional) => { false };
+    (@optional $default:expr) => { true };
+    (
+        $(#[$doc:meta])*
+        $name:ident = $text:literal {
+            $($(#[$field_doc:meta])* $field:ident: $ty:ty $(= $default:expr)?),* $(,)?
+        }
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
         pub struct $name {
@@ -254,20 +311,31 @@ macro_rules! op_struct {
         }
 
         impl $crate::ops::attributes::Attributes for $name {
+            const FIELDS: &'static [$crate::ops::attributes::Field] = &[$(
+                $crate::ops::attributes::Field::of::<$ty>(stringify!($field), $crate::ops::attributes::op_struct!(@optional $($default)?)),
+            )*];
+
             fn attributes(&self) -> Vec<(&'static str, $crate::ops::attributes::Attribute)> {
-                vec![$((
+                let all: Vec<(bool, &'static str, $crate::ops::attributes::Attribute)> = vec![$((
+                    $crate::ops::attributes::op_struct!(@default $($default)?).is_none_or(|default: $ty| default != self.$field),
                     stringify!($field),
                     $crate::ops::attributes::AttributeValue::to_attribute(&self.$field),
-                ),)*]
+                ),)*];
+                all.into_iter().filter(|(told, ..)| *told).map(|(_, name, value)| (name, value)).collect()
             }
 
             fn from_attributes(
                 attributes: &[(String, $crate::ops::attributes::Attribute)],
             ) -> Result<$name, $crate::diagnostic::Diagnostic> {
                 let op = $name {
-                    $($field: $crate::ops::attributes::read_attribute($text, stringify!($field), attributes)?,)*
+                    $($field: $crate::ops::attributes::read_field(
+                        $text,
+                        stringify!($field),
+                        attributes,
+                        $crate::ops::attributes::op_struct!(@default $($default)?),
+                    )?,)*
                 };
-                $crate::ops::attributes::no_other_attributes($text, &[$(stringify!($field)),*], attributes)?;
+                $crate::ops::attributes::no_other_attributes($text, Self::FIELDS, attributes)?;
                 Ok(op)
             }
         }

@@ -1,4 +1,4 @@
-use super::attributes::{Attribute, AttributeValue as _, Attributes, no_other_attributes, read_attribute};
+use super::attributes::{Attribute, AttributeValue as _, Attributes, Field, no_other_attributes, read_attribute};
 use super::elementwise::expect_operands;
 use super::sample::{Case, Sampler};
 use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
@@ -53,6 +53,16 @@ impl Constant {
 }
 
 impl Attributes for Constant {
+    const FIELDS: &'static [Field] = &[
+        Field::of::<DType>("dtype", false),
+        Field::of::<Vec<usize>>("shape", false),
+        Field {
+            name: "value",
+            expected: "a number, `true` or `false`, or a list of as many as the shape has elements",
+            optional: false,
+        },
+    ];
+
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
         let number = |s: Scalar| match s {
             Scalar::F32(_) | Scalar::F64(_) => Attribute::Float(match s {
@@ -77,7 +87,7 @@ impl Attributes for Constant {
     fn from_attributes(attributes: &[(String, Attribute)]) -> Result<Constant, Diagnostic> {
         let dtype: DType = read_attribute("constant", "dtype", attributes)?;
         let shape: Vec<usize> = read_attribute("constant", "shape", attributes)?;
-        no_other_attributes("constant", &["dtype", "shape", "value"], attributes)?;
+        no_other_attributes("constant", Self::FIELDS, attributes)?;
         let refuse = |why: String| Diagnostic::new("E0212", "attribute `value` of `constant` is invalid").note(why);
         if matches!(dtype, DType::F16 | DType::BF16) {
             return Err(refuse(format!("{dtype} is not supported yet")));

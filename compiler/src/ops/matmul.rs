@@ -25,9 +25,9 @@ op_struct! {
     /// Reference: StableHLO `dot_general` with one contracting axis.
     Matmul = "matmul" {
         /// Whether the last two axes of `a` are swapped.
-        transpose_a: bool,
+        transpose_a: bool = false,
         /// Whether the last two axes of `b` are swapped.
-        transpose_b: bool,
+        transpose_b: bool = false,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::graph::Expr;
 use crate::lower::LowerCx;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
-use attributes::{Attribute, Attributes as _};
+use attributes::{Attribute, Attributes, Field};
 use sample::{Case, Sampler};
 
 /// Declares the modules of the ops and the closed enum [`Op`] over them.
@@ -53,7 +53,15 @@ macro_rules! ops {
                 }
             }
 
-            /// The attributes, in the order in which they are printed.
+            /// What text may say of the attributes of the op of this name; `None` if there is no op of this name.
+            pub fn fields(name: &str) -> Option<&'static [Field]> {
+                match name {
+                    $(<$name as OpDef>::NAME => Some(<$name as Attributes>::FIELDS),)*
+                    _ => None,
+                }
+            }
+
+            /// The attributes that do not equal their defaults, in the order in which they are printed.
             pub fn attributes(&self) -> Vec<(&'static str, Attribute)> {
                 match self {
                     $(Op::$name(op) => op.attributes(),)*

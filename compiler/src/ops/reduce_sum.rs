@@ -25,7 +25,7 @@ op_struct! {
         /// The axes to sum over.
         axes: Vec<usize>,
         /// Whether they stay, with extent 1.
-        keep: bool,
+        keep: bool = false,
     }
 }
 
