@@ -12,7 +12,7 @@
 //!     fold (i2 < 784) {
 //!       s0 = load buf0[i0, i2] : f32
 //!       s1 = load buf1[i2, i1] : f32
-//!       acc0 = dot s0, s1
+//!       acc0 = dot s0, s1 : f32
 //!     }
 //!     s0 = acc0 : f32
 //!     s1 = load buf2[i1] : f32
@@ -38,9 +38,14 @@
 
 mod affine;
 mod build;
+mod names;
+mod parse;
+mod parse_body;
+mod print;
 
 pub use affine::Affine;
 pub use build::BodyBuilder;
+pub use parse::parse;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
@@ -60,8 +65,11 @@ entity_impl!(ScalarId, "s");
 /// Position of an axis in the list of a stage's axes: the kernel's, the stage's, the fold's.
 pub type Axis = usize;
 
+/// The largest number of axes that a stage may have, its kernel's and its fold's included.
+pub const MAX_AXES: usize = 64;
+
 /// A function of the graph, lowered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelFunction {
     /// Name of the graph function.
     pub name: String,
@@ -74,7 +82,7 @@ pub struct KernelFunction {
 }
 
 /// A dense row-major array.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
     /// Where it comes from in the source, such as `dense1/kernel`; for people.
     pub name: String,
@@ -87,7 +95,7 @@ pub struct Buffer {
 }
 
 /// What a buffer holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BufferKind {
     /// The n-th parameter of the function. Read only.
     Param(usize),
@@ -133,7 +141,7 @@ pub struct CheckSite {
 }
 
 /// A nest of independent axes around an ordered list of stages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     /// Unique within its function, such as `k5`.
     pub name: String,
@@ -148,7 +156,7 @@ pub struct Kernel {
 }
 
 /// One loop nest of a kernel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Extents of the axes that this stage has beyond the kernel's.
     pub axes: Vec<usize>,
@@ -161,7 +169,7 @@ pub struct Stage {
 }
 
 /// A combination of elements along axes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fold {
     /// Whether the body runs once at the end or after every element.
     pub kind: FoldKind,
@@ -214,7 +222,7 @@ pub enum FoldOp {
 }
 
 /// Straight-line scalar code in SSA form; a value may be used only after its definition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
     /// The instructions, each defining one value.
     pub insts: PrimaryMap<ScalarId, Inst>,
@@ -273,6 +281,9 @@ pub enum InstKind {
         position: Affine,
     },
     /// A word of the Philox-4x32-10 block for `(seed, step, key, element)`, as i64 in 0 .. 2³².
+    ///
+    /// The counter's words are (element low, element high, step low, step high), 32 bits each; the key's are (low,
+    /// high) of `seed xor (key · 0x9E3779B97F4A7C15)`, the product modulo 2⁶⁴.
     /// Reference: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
     Philox {
         /// Fixed when the graph is built; tells one random node from another.
