@@ -3,6 +3,7 @@
 pub mod codegen;
 pub mod diagnostic;
 pub mod differentiate;
+pub mod fuse;
 pub mod graph;
 pub mod kernel;
 pub mod lower;

@@ -1,0 +1,133 @@
+//! Consumers into producers: what is done to every element of a result is done before it is stored.
+//!
+//! ```text
+//! kernel k0 (i0 < 32, i1 < 128) { stage { fold … acc0 = dot …; store acc0, buf2[i0, i1] } }
+//! kernel k1 (i0 < 32, i1 < 128) { s0 = load buf2[i0, i1]; s1 = load buf3[i1]; s2 = add s0, s1; store s2, buf4[i0, i1] }
+//! ```
+//! becomes `k0` with `k1`'s scalar code behind the fold: the epilogue of a contraction or reduction, or one more
+//! output of a map. Pass `fuse-epilogues`. It is how bias and activation join a matmul, an activation's derivative the
+//! matmul that produces the gradient, and an optimizer's update the gradient that it uses.
+//!
+//! At entry and at exit: kernels in an order that dependencies allow. The scalar code is the same, so are the bits.
+
+use std::collections::HashMap;
+
+use crate::kernel::{
+    Affine, BodyBuilder, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Store,
+};
+
+use super::deps::{Dependencies, kernel_loads, sort, storage};
+use super::inline::invert;
+use super::splice::{move_index, splice, store_roots};
+use super::{MAX_BODY, Report};
+
+/// Appends every consumer that can be.
+pub fn run(f: &mut KernelFunction, report: &mut Report) {
+    // Merging moves kernels; after each one, everything is looked at again from the consumer's place.
+    let mut c = 0;
+    while c < f.kernels.len() {
+        let deps = Dependencies::of(f);
+        let producers: Vec<usize> = producers(f, &deps, c);
+        match producers.into_iter().rev().find_map(|p| Some((p, appended(f, &deps, p, c)?))) {
+            None => c += 1,
+            Some((p, merged)) => {
+                report.fused("fuse-epilogues", &f.kernels[c], &f.kernels[p]);
+                f.kernels[p] = merged;
+                f.kernels.remove(c);
+                sort(f);
+                super::dead::remove(f);
+                c = p;
+            }
+        }
+    }
+}
+
+/// Kernels that write what kernel `c` reads.
+pub fn producers(f: &KernelFunction, deps: &Dependencies, c: usize) -> Vec<usize> {
+    let mut producers: Vec<usize> = kernel_loads(&f.kernels[c])
+        .flat_map(|a| deps.writers.get(&storage(f, a.buffer)).into_iter().flatten().copied())
+        .filter(|&p| p != c)
+        .collect();
+    producers.sort_unstable();
+    producers.dedup();
+    producers
+}
+
+/// Kernel `p` with kernel `c` appended to one of its stages, if that can be done.
+fn appended(f: &KernelFunction, deps: &Dependencies, p: usize, c: usize) -> Option<Kernel> {
+    let (producer, consumer) = (&f.kernels[p], &f.kernels[c]);
+    let [consumed] = consumer.stages.as_slice() else { return None };
+    if consumed.fold.is_some() || deps.separated(p, c) {
+        return None;
+    }
+    let written: Vec<BufferId> = super::deps::kernel_stores(producer).collect();
+    // All that is read of the producer comes from one stage, the last that the consumer needs.
+    let reads: Vec<_> = kernel_loads(consumer).filter(|a| written.contains(&storage(f, a.buffer))).collect();
+    let s = producer
+        .stages
+        .iter()
+        .rposition(|s| s.stores.iter().any(|st| reads.iter().any(|a| a.buffer == st.buffer)))?;
+    let stage = &producer.stages[s];
+    if stage.fold.as_ref().is_some_and(|fold| fold.kind == FoldKind::Scan) {
+        return None;
+    }
+    let consumer_extents = [consumer.axes.as_slice(), &consumed.axes].concat();
+    let stage_extents = [producer.axes.as_slice(), &stage.axes].concat();
+    let mut axes: Option<Vec<Affine>> = None;
+    let mut values: HashMap<BufferId, ScalarId> = HashMap::new();
+    for access in reads {
+        let store = stage.stores.iter().find(|st| st.buffer == access.buffer)?;
+        if store.add || store.indirect.is_some() || access.indirect.is_some() || !access.guards.is_empty() {
+            return None;
+        }
+        let shape = &f.buffers[store.buffer].shape;
+        let to = invert(&store.index, shape, &stage_extents)?;
+        let from = invert(&access.index, shape, &consumer_extents)?;
+        let mapped = from.iter().map(|d| match d {
+            None => Affine::constant(0),
+            Some(d) => {
+                to.iter().position(|t| t == &Some(*d)).map_or_else(|| Affine::constant(0), Affine::axis)
+            }
+        });
+        let mapped: Vec<Affine> = mapped.collect();
+        if axes.as_ref().is_some_and(|known| *known != mapped) {
+            return None;
+        }
+        axes = Some(mapped);
+        values.insert(access.buffer, store.value);
+    }
+    let axes = axes?;
+    // Both walk the same number of points.
+    if consumer_extents.iter().product::<usize>() != stage_extents.iter().product::<usize>() {
+        return None;
+    }
+    let to = BodyBuilder::new();
+    let mut stores = stage.stores.clone();
+    let roots: Vec<ScalarId> = store_roots(&mut stores).map(|r| *r).collect();
+    let own = splice(&to, &stage.body, roots, &Affine::axis, &mut |_, _| None);
+    for root in store_roots(&mut stores) {
+        *root = own[&*root];
+    }
+    let mut more: Vec<Store> = consumed.stores.clone();
+    let roots: Vec<ScalarId> = store_roots(&mut more).map(|r| *r).collect();
+    let map = |axis: usize| axes[axis].clone();
+    let moved = splice(&to, &consumed.body, roots, &map, &mut |_, inst| match &inst.kind {
+        InstKind::Load(access) => values.get(&access.buffer).map(|v| own[v]),
+        _ => None,
+    });
+    for store in &mut more {
+        move_index(&mut store.index, &map);
+    }
+    for root in store_roots(&mut more) {
+        *root = moved[&*root];
+    }
+    let body = to.finish();
+    if body.insts.len() > MAX_BODY {
+        return None;
+    }
+    let mut merged = producer.clone();
+    merged.stages[s].stores = stores.into_iter().chain(more).collect();
+    merged.stages[s].body = body;
+    merged.origin.extend(consumer.origin.iter().cloned());
+    Some(merged)
+}

@@ -1,0 +1,65 @@
+//! Fusion, on Kernel IR: decides which values are never stored. It knows no op: it reads views and scalar code.
+//!
+//! Passes, in order:
+//! - `fold-views` ([`inline`]): views and constants into whatever reads them;
+//! - `fuse-producers` ([`inline`]): elementwise producers into their only consumer;
+//! - `fuse-epilogues` ([`append`]): elementwise consumers into the kernel that produces their operand;
+//! - `fuse-stages` ([`group`]): kernels that share rows into one kernel of several stages.
+//!
+//! Every pass keeps the order of all floating-point operations, so fused and unfused programs agree bit for bit.
+
+pub mod append;
+pub mod dead;
+pub mod deps;
+pub mod group;
+pub mod inline;
+mod splice;
+
+use crate::kernel::{Kernel, KernelFunction};
+
+/// Names of the passes, in order.
+pub const PASSES: [&str; 4] = ["fold-views", "fuse-producers", "fuse-epilogues", "fuse-stages"];
+
+/// Scalar code longer than this is not made longer.
+const MAX_BODY: usize = 256;
+
+/// Runs one pass by its name; renumbers the kernels.
+///
+/// # Panics
+/// If there is no pass of this name.
+pub fn run(f: &mut KernelFunction, pass: &str, report: &mut Report) {
+    match pass {
+        "fold-views" => inline::run(f, inline::Producers::Views, report),
+        "fuse-producers" => inline::run(f, inline::Producers::Maps, report),
+        "fuse-epilogues" => append::run(f, report),
+        "fuse-stages" => group::run(f, report),
+        _ => panic!("there is no fusion pass `{pass}`"),
+    }
+}
+
+/// Numbers the kernels in their order: `k0`, `k1`, ….
+pub fn renumber(f: &mut KernelFunction) {
+    for (n, kernel) in f.kernels.iter_mut().enumerate() {
+        kernel.name = format!("k{n}");
+    }
+}
+
+/// What was fused into what, and what was not, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One line each, in order.
+    pub lines: Vec<String>,
+}
+
+impl Report {
+    fn fused(&mut self, pass: &str, what: &Kernel, into: &Kernel) {
+        self.lines.push(format!("{pass}: {} into {}", what.origin.join(" + "), into.origin.join(" + ")));
+    }
+
+    fn kept(&mut self, what: &str, why: &str) {
+        let line = format!("`%{what}` is not computed in its consumer: {why}");
+        if !self.lines.contains(&line) {
+            self.lines.push(line);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Moving scalar code from one place of the axes to another.
+
+use std::collections::HashMap;
+
+use crate::kernel::{
+    Access, Accumulator, Affine, Axis, Body, BodyBuilder, FoldOp, Guard, Indirect, Inst, InstKind, ScalarId,
+    Store,
+};
+
+/// How axes are replaced while code moves.
+pub type AxisMap<'a> = &'a dyn Fn(Axis) -> Affine;
+
+/// What a splice does with an instruction instead of copying it.
+pub type Replace<'a> = &'a mut dyn FnMut(&BodyBuilder, &Inst) -> Option<ScalarId>;
+
+/// Copies the instructions of `body` that `roots` need into `to`, with axes replaced, and gives their values there.
+/// `replace` sees every instruction first, with its axes replaced, and may give a value that stands for it.
+pub fn splice(
+    to: &BodyBuilder,
+    body: &Body,
+    roots: impl IntoIterator<Item = ScalarId>,
+    axes: AxisMap<'_>,
+    replace: Replace<'_>,
+) -> HashMap<ScalarId, ScalarId> {
+    let mut needed = vec![false; body.insts.len()];
+    for root in roots {
+        needed[root.as_u32() as usize] = true;
+    }
+    for (id, inst) in body.insts.iter().rev() {
+        if needed[id.as_u32() as usize] {
+            inst.kind.each_operand(|v| needed[v.as_u32() as usize] = true);
+        }
+    }
+    let mut values = HashMap::new();
+    for (id, inst) in body.insts.iter().filter(|(id, _)| needed[id.as_u32() as usize]) {
+        let mut inst = inst.clone();
+        inst.kind.each_operand_mut(|v| *v = values[&*v]);
+        move_axes(&mut inst.kind, axes);
+        let value = replace(to, &inst).unwrap_or_else(|| to.inst(inst.kind, inst.dtype));
+        values.insert(id, value);
+    }
+    values
+}
+
+/// The body with only what its roots need, equal instructions merged; the roots are renamed in place.
+pub fn compact<'a>(body: &Body, roots: impl IntoIterator<Item = &'a mut ScalarId>) -> Body {
+    let roots: Vec<&mut ScalarId> = roots.into_iter().collect();
+    let to = BodyBuilder::new();
+    let wanted: Vec<ScalarId> = roots.iter().map(|r| **r).collect();
+    let values = splice(&to, body, wanted, &Affine::axis, &mut |_, _| None);
+    for root in roots {
+        *root = values[root];
+    }
+    to.finish()
+}
+
+/// Replaces the axes of an instruction.
+pub fn move_axes(kind: &mut InstKind, axes: AxisMap<'_>) {
+    match kind {
+        InstKind::Index(expr) | InstKind::Check { position: expr, .. } => *expr = expr.substitute(axes),
+        InstKind::Load(access) => {
+            move_index(&mut access.index, axes);
+            move_guards(&mut access.guards, axes);
+        }
+        InstKind::InBounds(guards) => move_guards(guards, axes),
+        _ => {}
+    }
+}
+
+/// Replaces the axes of an index.
+pub fn move_index(index: &mut [Affine], axes: AxisMap<'_>) {
+    for expr in index {
+        *expr = expr.substitute(axes);
+    }
+}
+
+fn move_guards(guards: &mut [Guard], axes: AxisMap<'_>) {
+    for guard in guards {
+        guard.expr = guard.expr.substitute(axes);
+    }
+}
+
+/// The roots of a stage's body: what is stored, and where if that is data.
+pub fn store_roots(stores: &mut [Store]) -> impl Iterator<Item = &mut ScalarId> {
+    stores.iter_mut().flat_map(|s| {
+        let indirect: Option<&mut Indirect> = s.indirect.as_mut();
+        std::iter::once(&mut s.value).chain(indirect.map(|i| &mut i.value))
+    })
+}
+
+/// The roots of a fold's body.
+pub fn fold_roots(accumulators: &mut [Accumulator]) -> impl Iterator<Item = &mut ScalarId> {
+    accumulators.iter_mut().flat_map(|a| match &mut a.op {
+        FoldOp::Sum(v)
+        | FoldOp::Prod(v)
+        | FoldOp::Max(v)
+        | FoldOp::Min(v)
+        | FoldOp::ArgMax(v)
+        | FoldOp::ArgMin(v) => vec![v],
+        FoldOp::Dot(a, b) => vec![a, b],
+    })
+}
+
+/// Adds guards to a load, whose fill must be `fill` where they fail; the select that is needed if its own differs.
+pub fn guarded(to: &BodyBuilder, value: ScalarId, inst: &Inst, access: &Access) -> ScalarId {
+    match &inst.kind {
+        // A plain load takes the guards itself.
+        InstKind::Load(own) if own.guards.is_empty() || own.fill == access.fill => {
+            let guards = own.guards.iter().chain(&access.guards).cloned().collect();
+            to.load(Access { guards, fill: access.fill, ..own.clone() }, inst.dtype)
+        }
+        _ => to.select(to.in_bounds(access.guards.clone()), value, to.constant(access.fill)),
+    }
+}
