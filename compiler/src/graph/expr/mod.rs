@@ -1,5 +1,10 @@
 //! Values as Rust expressions: `x.matmul(w) + b`.
 
+mod elementwise;
+mod structure;
+
+use elementwise::broadcast_shapes;
+
 use std::panic::Location;
 
 use cranelift_entity::packed_option::ReservedValue;
@@ -129,82 +134,6 @@ impl<'g> Expr<'g> {
         self.graph.poison(error);
         None
     }
-
-    /// The value broadcast to `shape` by NumPy's rules; itself if it has that shape.
-    #[track_caller]
-    pub fn broadcast_to(self, shape: impl Into<Shape>) -> Expr<'g> {
-        let shape = shape.into();
-        if self.is_poisoned() || self.shape() == shape {
-            return self;
-        }
-        self.graph.add(ops::Broadcast { shape }, &[self])
-    }
-
-    /// Adds an elementwise op of two operands, broadcasting both by NumPy's rules.
-    #[track_caller]
-    pub fn binary(self, op: impl Into<Op>, other: Expr<'g>) -> Expr<'g> {
-        if self.is_poisoned() || other.is_poisoned() {
-            return if self.is_poisoned() { self } else { other };
-        }
-        match broadcast_shapes(&self.shape(), &other.shape()) {
-            Some(shape) => self.graph.add(op, &[self.broadcast_to(shape.clone()), other.broadcast_to(shape)]),
-            // The op says what is wrong with the operands.
-            None => self.graph.add(op, &[self, other]),
-        }
-    }
-
-    /// Matrix product; see [`Matmul`](ops::Matmul). Axes before the last two are batch axes, broadcast by NumPy's rules.
-    #[track_caller]
-    pub fn matmul(self, other: Expr<'g>) -> Expr<'g> {
-        self.matmul_transposed(other, false, false)
-    }
-
-    /// Matrix product with the last two axes of either operand swapped.
-    #[track_caller]
-    pub fn matmul_transposed(self, other: Expr<'g>, transpose_a: bool, transpose_b: bool) -> Expr<'g> {
-        let (mut a, mut b) = (self, other);
-        if !a.is_poisoned() && !b.is_poisoned() && a.rank() >= 2 && b.rank() >= 2 {
-            let split = |e: Expr<'g>| {
-                let mut axes = e.shape().0;
-                let matrix = axes.split_off(axes.len() - 2);
-                (Shape(axes), matrix)
-            };
-            let ((batch_a, matrix_a), (batch_b, matrix_b)) = (split(a), split(b));
-            if let Some(batch) = broadcast_shapes(&batch_a, &batch_b) {
-                a = a.broadcast_to(Shape([batch.0.clone(), matrix_a].concat()));
-                b = b.broadcast_to(Shape([batch.0, matrix_b].concat()));
-            }
-        }
-        self.graph.add(ops::Matmul { transpose_a, transpose_b }, &[a, b])
-    }
-
-    /// The axes reordered: axis `i` of the result is axis `permutation[i]` of the value.
-    #[track_caller]
-    pub fn transpose(self, permutation: &[usize]) -> Expr<'g> {
-        self.graph.add(ops::Transpose { permutation: permutation.to_vec() }, &[self])
-    }
-
-    /// The sum over axes, which are dropped or, if `keep`, stay with extent 1.
-    #[track_caller]
-    pub fn reduce_sum(self, axes: &[usize], keep: bool) -> Expr<'g> {
-        self.graph.add(ops::ReduceSum { axes: axes.to_vec(), keep }, &[self])
-    }
-}
-
-/// The shape that both broadcast to by NumPy's rules: aligned at the last axis, extents equal or one of them 1.
-pub fn broadcast_shapes(a: &Shape, b: &Shape) -> Option<Shape> {
-    let rank = a.rank().max(b.rank());
-    let one = Extent::Const(1);
-    let at = |s: &Shape, i: usize| (i + s.rank()).checked_sub(rank).map_or(one, |j| s.0[j]);
-    (0..rank)
-        .map(|i| match (at(a, i), at(b, i)) {
-            (x, y) if x == y => Some(x),
-            (x, y) if y == one => Some(x),
-            (x, y) if x == one => Some(y),
-            _ => None,
-        })
-        .collect::<Option<Vec<_>>>()
-        .map(Shape)
 }
 
 impl Graph {
@@ -219,36 +148,4 @@ impl Graph {
     pub fn constant(&self, tensor: impl Into<Tensor>) -> Expr<'_> {
         self.add(ops::Constant::new(tensor.into()), &[])
     }
-}
-
-macro_rules! operators {
-    ($($trait:ident $method:ident $op:ident;)*) => {
-        $(impl<'g> std::ops::$trait for Expr<'g> {
-            type Output = Expr<'g>;
-            #[track_caller]
-            fn $method(self, other: Expr<'g>) -> Expr<'g> {
-                self.binary(ops::$op {}, other)
-            }
-        }
-
-        impl<'g> std::ops::$trait<f64> for Expr<'g> {
-            type Output = Expr<'g>;
-            #[track_caller]
-            fn $method(self, other: f64) -> Expr<'g> {
-                self.binary(ops::$op {}, self.constant_like(other))
-            }
-        }
-
-        impl<'g> std::ops::$trait<Expr<'g>> for f64 {
-            type Output = Expr<'g>;
-            #[track_caller]
-            fn $method(self, other: Expr<'g>) -> Expr<'g> {
-                other.constant_like(self).binary(ops::$op {}, other)
-            }
-        })*
-    };
-}
-
-operators! {
-    Add add Add;
 }
