@@ -57,16 +57,39 @@ pub struct Diagnostic {
     pub helps: Vec<String>,
 }
 
+/// How many errors are collected at most: more are of no use to a reader.
+pub const MAX_ERRORS: usize = 50;
+
+/// The most characters that a message, remark, note or help has.
+const LONGEST: usize = 500;
+
+/// The beginning of a text that holds something of the user's, which may be of any length.
+fn shorten(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Texts longer than 500 characters are cut off.
 impl Diagnostic {
     /// An error without a place.
     pub fn new(code: &'static str, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { code, message: message.into(), labels: Vec::new(), notes: Vec::new(), helps: Vec::new() }
+        Diagnostic {
+            code,
+            message: shorten(message),
+            labels: Vec::new(),
+            notes: Vec::new(),
+            helps: Vec::new(),
+        }
     }
 
     /// Adds a place with a remark; the first one added is the primary one.
     #[must_use]
     pub fn at(mut self, place: Place, text: impl Into<String>) -> Diagnostic {
-        self.labels.push(Label { place, text: text.into() });
+        self.labels.push(Label { place, text: shorten(text) });
         self
     }
 
@@ -84,14 +107,14 @@ impl Diagnostic {
     /// Adds a fact.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Diagnostic {
-        self.notes.push(text.into());
+        self.notes.push(shorten(text));
         self
     }
 
     /// Adds a way to mend it.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
-        self.helps.push(text.into());
+        self.helps.push(shorten(text));
         self
     }
 
@@ -153,7 +176,8 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Errors about `source`; `Ok` if there are none. They are put in order of their places.
+    /// Errors about `source`; `Ok` if there are none. They are put in order of their places, and the first
+    /// [`MAX_ERRORS`] are kept.
     ///
     /// # Errors
     /// The collected errors, if any.
@@ -166,6 +190,7 @@ impl Diagnostics {
             _ => usize::MAX,
         });
         errors.dedup();
+        errors.truncate(MAX_ERRORS);
         Err(Diagnostics { source, errors })
     }
 

@@ -81,6 +81,9 @@ pub enum Extent {
 /// The largest number of elements that a tensor may have, so that byte sizes and offsets never overflow.
 pub const MAX_ELEMENTS: usize = 1 << 40;
 
+/// The largest number of axes that a tensor may have.
+pub const MAX_RANK: usize = 32;
+
 impl Extent {
     /// The batch size itself.
     pub const N: Extent = Extent::Batch(1);

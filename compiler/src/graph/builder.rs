@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use cranelift_entity::packed_option::ReservedValue;
 
+use super::verify::verify;
 use super::{Assign, Call, Expr, Function, Module, Output, Train, ValueId, Variable};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::ops::{InferCx, Op};
@@ -64,10 +65,13 @@ impl Builder {
     /// The module.
     ///
     /// # Errors
-    /// Everything that was wrong with the calls, with the lines that made them. The module is not verified further.
+    /// Everything that was wrong with the calls or, if nothing was, that the [verifier](super::verify) finds, with the
+    /// lines that made the calls.
     pub fn finish(self) -> Result<Module, Diagnostics> {
         Diagnostics::check(None, self.errors.take())?;
-        Ok(self.module.take())
+        let module = self.module.take();
+        verify(&module)?;
+        Ok(module)
     }
 }
 

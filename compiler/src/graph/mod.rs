@@ -20,7 +20,10 @@ pub mod bind;
 mod builder;
 pub mod eval;
 mod expr;
+mod parse;
 mod print;
+mod suggest;
+pub mod verify;
 
 pub use builder::{Builder, Graph};
 pub use expr::Expr;

@@ -80,7 +80,7 @@ impl Display for Argument {
         /// Every whole number up to here is an f64.
         const EXACT: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
         match self {
-            Argument::Number(v) if v.fract() == 0.0 && v.abs() < EXACT => write!(f, "{v}"),
+            Argument::Number(v) if v.fract() == 0.0 && v.abs() <= EXACT => write!(f, "{v}"),
             Argument::Number(v) => write!(f, "{}", Attribute::Float(*v)),
             Argument::Bool(v) => write!(f, "{v}"),
             Argument::Text(v) => f.write_str(&quote(v)),

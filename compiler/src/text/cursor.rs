@@ -5,14 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Lexer, Literal, Punct, Token, TokenKind};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use crate::diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS, Place, Source};
 use crate::types::DType;
 
 /// How deep brackets of all kinds may nest.
 pub const MAX_NESTING: usize = 64;
-
-/// How many errors a parse collects before it stops.
-pub const MAX_ERRORS: usize = 50;
 
 /// What a parsing function returns; the error is not yet reported.
 pub type Parsed<T> = Result<T, Diagnostic>;
@@ -57,6 +54,11 @@ impl<'a> Cursor<'a> {
     /// Whether this piece of punctuation comes next.
     pub fn at(&self, punct: Punct) -> bool {
         self.next.kind == TokenKind::Punct(punct)
+    }
+
+    /// Whether this piece of punctuation comes after the next token.
+    pub fn at_second(&self, punct: Punct) -> bool {
+        self.lexer.clone().token().kind == TokenKind::Punct(punct)
     }
 
     /// Whether this word comes next.

@@ -32,7 +32,7 @@ mod cursor;
 mod lexer;
 mod literal;
 
-pub use cursor::{Cursor, MAX_ERRORS, MAX_NESTING, Parsed};
+pub use cursor::{Cursor, MAX_NESTING, Parsed};
 pub use lexer::{Lexer, Punct, Token, TokenKind, is_name, is_word};
 pub use literal::Literal;
 
