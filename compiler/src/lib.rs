@@ -7,6 +7,7 @@ pub mod fuse;
 pub mod graph;
 pub mod kernel;
 pub mod lower;
+pub mod memory;
 pub mod ops;
 pub mod tensor;
 pub mod text;

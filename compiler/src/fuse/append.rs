@@ -16,7 +16,7 @@ use crate::kernel::{
     Affine, BodyBuilder, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Store,
 };
 
-use super::deps::{Dependencies, kernel_loads, sort, storage};
+use super::deps::{Dependencies, kernel_loads, sort};
 use super::inline::invert;
 use super::splice::{move_index, splice, store_roots};
 use super::{MAX_BODY, Report};
@@ -45,7 +45,7 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) {
 /// Kernels that write what kernel `c` reads.
 pub fn producers(f: &KernelFunction, deps: &Dependencies, c: usize) -> Vec<usize> {
     let mut producers: Vec<usize> = kernel_loads(&f.kernels[c])
-        .flat_map(|a| deps.writers.get(&storage(f, a.buffer)).into_iter().flatten().copied())
+        .flat_map(|a| deps.writers.get(&f.storage(a.buffer)).into_iter().flatten().copied())
         .filter(|&p| p != c)
         .collect();
     producers.sort_unstable();
@@ -62,7 +62,7 @@ fn appended(f: &KernelFunction, deps: &Dependencies, p: usize, c: usize) -> Opti
     }
     let written: Vec<BufferId> = super::deps::kernel_stores(producer).collect();
     // All that is read of the producer comes from one stage, the last that the consumer needs.
-    let reads: Vec<_> = kernel_loads(consumer).filter(|a| written.contains(&storage(f, a.buffer))).collect();
+    let reads: Vec<_> = kernel_loads(consumer).filter(|a| written.contains(&f.storage(a.buffer))).collect();
     let s = producer
         .stages
         .iter()

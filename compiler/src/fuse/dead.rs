@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::kernel::{BufferId, BufferKind, InstKind, KernelFunction, Stage};
 
-use super::deps::{kernel_loads, storage};
+use super::deps::kernel_loads;
 use super::splice::{compact, fold_roots, store_roots};
 
 /// Removes stores to buffers that are never read, scalar code that no store needs, and kernels without stores.
@@ -12,7 +12,7 @@ use super::splice::{compact, fold_roots, store_roots};
 pub fn remove(f: &mut KernelFunction) {
     loop {
         let read: HashSet<BufferId> =
-            f.kernels.iter().flat_map(kernel_loads).map(|a| storage(f, a.buffer)).collect();
+            f.kernels.iter().flat_map(kernel_loads).map(|a| f.storage(a.buffer)).collect();
         let dead = |b: BufferId| {
             matches!(f.buffers[b].kind, BufferKind::Temp | BufferKind::Local) && !read.contains(&b)
         };

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::kernel::{Access, Body, BufferId, BufferKind, Fold, InstKind, Kernel, KernelFunction};
+use crate::kernel::{Access, Body, BufferId, Fold, InstKind, Kernel, KernelFunction};
 
 /// The loads of a body.
 pub fn loads(body: &Body) -> impl Iterator<Item = &Access> {
@@ -23,14 +23,6 @@ pub fn kernel_loads(kernel: &Kernel) -> impl Iterator<Item = &Access> {
 /// The buffers that a kernel stores to.
 pub fn kernel_stores(kernel: &Kernel) -> impl Iterator<Item = BufferId> {
     kernel.stages.iter().flat_map(|stage| stage.stores.iter().map(|s| s.buffer))
-}
-
-/// The buffer whose bytes `buffer` has: itself, unless it is an alias.
-pub fn storage(f: &KernelFunction, mut buffer: BufferId) -> BufferId {
-    while let BufferKind::Alias(of) = f.buffers[buffer].kind {
-        buffer = of;
-    }
-    buffer
 }
 
 /// Which kernels depend on which, by position.
@@ -55,7 +47,7 @@ impl Dependencies {
         };
         for (k, kernel) in f.kernels.iter().enumerate() {
             kernel_stores(kernel).for_each(|b| note(&mut writers, b, k));
-            kernel_loads(kernel).for_each(|a| note(&mut readers, storage(f, a.buffer), k));
+            kernel_loads(kernel).for_each(|a| note(&mut readers, f.storage(a.buffer), k));
         }
         let mut users = vec![Vec::new(); f.kernels.len()];
         for (buffer, writing) in &writers {

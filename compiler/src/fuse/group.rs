@@ -18,7 +18,7 @@ use crate::kernel::{Affine, Axis, BufferId, BufferKind, FoldOp, Kernel, KernelFu
 
 use super::Report;
 use super::append::producers;
-use super::deps::{Dependencies, kernel_loads, kernel_stores, sort, storage};
+use super::deps::{Dependencies, kernel_loads, kernel_stores, sort};
 use super::splice::{move_axes, move_index};
 
 /// With fewer points of the shared axes than this, grouping costs parallelism.
@@ -94,7 +94,7 @@ fn shared_axes(f: &KernelFunction, first: &Kernel, second: &Kernel) -> Option<Ve
     let written: HashSet<BufferId> = kernel_stores(first).collect();
     let mut pairs: Option<Vec<(Axis, Axis)>> = None;
     for access in kernel_loads(second) {
-        if !written.contains(&storage(f, access.buffer)) {
+        if !written.contains(&f.storage(access.buffer)) {
             continue;
         }
         // Read under another shape, or at coordinates that are data: any point may be meant.
@@ -160,7 +160,7 @@ fn localize(f: &mut KernelFunction) {
         .buffers
         .values()
         .filter_map(|b| match b.kind {
-            BufferKind::Alias(of) => Some(storage(f, of)),
+            BufferKind::Alias(of) => Some(f.storage(of)),
             _ => None,
         })
         .collect();

@@ -42,10 +42,14 @@ mod names;
 mod parse;
 mod parse_body;
 mod print;
+#[cfg(test)]
+pub(crate) mod testing;
+mod uses;
 
 pub use affine::Affine;
 pub use build::BodyBuilder;
 pub use parse::parse;
+pub use uses::{Part, Uses};
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 

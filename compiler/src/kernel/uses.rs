@@ -1,0 +1,186 @@
+//! What a kernel touches, and how much it computes.
+
+use super::{
+    Access, BinaryOp, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Kernel, KernelFunction,
+    Stage, UnaryOp,
+};
+
+/// The buffers that a kernel touches; instead of an alias, the one whose bytes it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Buffers that are loaded from or added to, sorted, each once.
+    pub reads: Vec<BufferId>,
+    /// Buffers that are stored to, sorted, each once.
+    pub writes: Vec<BufferId>,
+    /// Whether an index is checked.
+    pub checks: bool,
+}
+
+impl Uses {
+    /// Every buffer that is touched, sorted, each once.
+    pub fn touched(&self) -> Vec<BufferId> {
+        sorted(self.reads.iter().chain(&self.writes).copied().collect())
+    }
+}
+
+/// Where in a stage an instruction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// In the body of the fold.
+    Fold,
+    /// In the body of the stage.
+    Body,
+}
+
+impl Stage {
+    /// The fold's body, if there is a fold, and the stage's.
+    pub fn bodies(&self) -> impl Iterator<Item = (Part, &Body)> {
+        self.fold.iter().map(|fold| (Part::Fold, &fold.body)).chain([(Part::Body, &self.body)])
+    }
+
+    /// Every load, with where it stands.
+    pub fn loads(&self) -> impl Iterator<Item = (Part, &Access)> {
+        self.bodies().flat_map(|(part, body)| {
+            body.insts.values().filter_map(move |inst| match &inst.kind {
+                InstKind::Load(access) => Some((part, access)),
+                _ => None,
+            })
+        })
+    }
+}
+
+impl Kernel {
+    /// Floating-point operations of one run: a multiplication and an addition each count, comparisons, selections and
+    /// conversions don't. Saturates.
+    pub fn flops(&self) -> u64 {
+        let points = product(&self.axes);
+        self.stages
+            .iter()
+            .map(|stage| points.saturating_mul(product(&stage.axes)).saturating_mul(flops_of_point(stage)))
+            .fold(0, u64::saturating_add)
+    }
+}
+
+impl KernelFunction {
+    /// The buffer whose bytes `buffer` has: itself, unless it is an alias.
+    pub fn storage(&self, mut buffer: BufferId) -> BufferId {
+        while let BufferKind::Alias(of) = self.buffers[buffer].kind {
+            buffer = of;
+        }
+        buffer
+    }
+
+    /// The buffers that a kernel of the function touches, those that are local to it included.
+    pub fn uses(&self, kernel: &Kernel) -> Uses {
+        let stores = || kernel.stages.iter().flat_map(|stage| &stage.stores);
+        let loaded = kernel.stages.iter().flat_map(Stage::loads).map(|(_, access)| access.buffer);
+        let added = stores().filter(|store| store.add).map(|store| store.buffer);
+        let mut insts =
+            kernel.stages.iter().flat_map(Stage::bodies).flat_map(|(_, body)| body.insts.values());
+        Uses {
+            reads: sorted(loaded.chain(added).map(|b| self.storage(b)).collect()),
+            writes: sorted(stores().map(|store| self.storage(store.buffer)).collect()),
+            checks: insts.any(|inst| matches!(inst.kind, InstKind::Check { .. })),
+        }
+    }
+
+    /// Floating-point operations of one run, the sum of the kernels' ([`Kernel::flops`]). Saturates.
+    pub fn flops(&self) -> u64 {
+        self.kernels.iter().map(Kernel::flops).fold(0, u64::saturating_add)
+    }
+}
+
+fn sorted(mut buffers: Vec<BufferId>) -> Vec<BufferId> {
+    buffers.sort_unstable();
+    buffers.dedup();
+    buffers
+}
+
+fn product(extents: &[usize]) -> u64 {
+    // An empty axis makes the nest empty, whatever the others are.
+    if extents.contains(&0) { 0 } else { extents.iter().fold(1, |n, &e| n.saturating_mul(e as u64)) }
+}
+
+/// Operations for one point of the stage's axes.
+fn flops_of_point(stage: &Stage) -> u64 {
+    let body = flops_of_body(&stage.body);
+    let Some(fold) = &stage.fold else { return body };
+    let elements = product(&fold.axes);
+    match fold.kind {
+        FoldKind::Reduce => elements.saturating_mul(flops_of_element(fold)).saturating_add(body),
+        FoldKind::Scan => elements.saturating_mul(flops_of_element(fold).saturating_add(body)),
+    }
+}
+
+fn flops_of_element(fold: &Fold) -> u64 {
+    let combined = fold.accumulators.iter().filter(|a| a.dtype.is_float()).map(|a| match a.op {
+        FoldOp::Sum(_) | FoldOp::Prod(_) => 1,
+        FoldOp::Dot(..) => 2,
+        FoldOp::Max(_) | FoldOp::Min(_) | FoldOp::ArgMax(_) | FoldOp::ArgMin(_) => 0,
+    });
+    flops_of_body(&fold.body) + combined.sum::<u64>()
+}
+
+fn flops_of_body(body: &Body) -> u64 {
+    let of_inst = |kind: &InstKind| match kind {
+        InstKind::Unary(UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Not | UnaryOp::Sign, _) => 0,
+        InstKind::Unary(..) => 1,
+        InstKind::Binary(
+            BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Pow,
+            ..,
+        ) => 1,
+        InstKind::Fma(..) => 2,
+        _ => 0,
+    };
+    body.insts.values().filter(|inst| inst.dtype.is_float()).map(|inst| of_inst(&inst.kind)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::{access, axes, buffer, map, push, store};
+    use crate::kernel::{Accumulator, Affine, BodyBuilder, Store};
+    use crate::types::DType::F32;
+
+    #[test]
+    fn a_matrix_product_counts_two_for_each_of_its_products() {
+        let mut f = KernelFunction::default();
+        let a = buffer(&mut f, F32, &[3, 5], BufferKind::Param(0));
+        let b = buffer(&mut f, F32, &[5, 7], BufferKind::Param(1));
+        let c = buffer(&mut f, F32, &[3, 7], BufferKind::Result(0));
+        let [i, j, k] = [Affine::axis(0), Affine::axis(1), Affine::axis(2)];
+        let products = BodyBuilder::new();
+        let x = products.load(access(&f, a, &[i, k.clone()]), F32);
+        let y = products.load(access(&f, b, &[k, j]), F32);
+        let body = BodyBuilder::new();
+        let sum = body.acc(0, false, F32);
+        let stage = Stage {
+            axes: vec![],
+            fold: Some(Fold {
+                kind: FoldKind::Reduce,
+                axes: vec![5],
+                lanes: 1,
+                body: products.finish(),
+                accumulators: vec![Accumulator { op: FoldOp::Dot(x, y), dtype: F32 }],
+            }),
+            body: body.finish(),
+            stores: vec![Store { add: true, ..store(sum, c, &axes(2)) }],
+        };
+        push(&mut f, vec![3, 7], vec![stage]);
+        assert_eq!(f.flops(), 2 * 3 * 5 * 7);
+        let uses = f.uses(&f.kernels[0]);
+        assert_eq!(uses, Uses { reads: vec![a, b, c], writes: vec![c], checks: false });
+        assert_eq!(uses.touched(), [a, b, c]);
+    }
+
+    #[test]
+    fn empty_and_enormous_kernels_are_counted() {
+        let mut f = KernelFunction::default();
+        for shape in [&[usize::MAX, 0][..], &[1 << 40, 1 << 40]] {
+            let to = buffer(&mut f, F32, shape, BufferKind::Temp);
+            map(&mut f, &[], to, |b, _| b.add(b.float(F32, 1.0), b.float(F32, 2.0)));
+        }
+        assert_eq!(f.kernels[0].flops(), 0);
+        assert_eq!(f.flops(), u64::MAX);
+    }
+}
