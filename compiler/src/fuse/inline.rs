@@ -164,7 +164,7 @@ fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut
         }
     }
     let cheap = producer.cost <= 2 && producer.large_loads <= 1;
-    if uses == 1 && !repeated || cheap && !repeated {
+    if !repeated && (uses == 1 || cheap) {
         return true;
     }
     let why =
