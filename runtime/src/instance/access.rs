@@ -84,4 +84,10 @@ mod tests {
         assert!(!busy(Access::Exclusive));
         assert!(!busy(Access::Shared));
     }
+
+    #[test]
+    fn the_number_of_users_never_reads_as_exclusive() {
+        let gate = Gate { users: AtomicU32::new(EXCLUSIVE - 1) };
+        assert_eq!(gate.pass(Access::Shared).err(), Some(Status::Busy));
+    }
 }

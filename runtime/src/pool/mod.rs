@@ -6,10 +6,12 @@
 //! returns when all chunks are done, whether or not every thread woke in time to take part.
 //!
 //! - `job` holds the one kernel in progress and deals out its chunks;
-//! - `rest` is how a thread waits: spin, then sleep;
-//! - `shared` joins the two and is what a [`Pool`] is a handle to.
+//! - `rest` is how long a thread spins before it sleeps;
+//! - `placement` keeps a thread that wakes off the caller's CPU;
+//! - `shared` joins them and is what a [`Pool`] is a handle to.
 
 mod job;
+mod placement;
 mod rest;
 mod shared;
 
@@ -37,7 +39,8 @@ use shared::Shared;
 ///
 /// # Threads
 ///
-/// Worker threads block all signals and are named `bessemer`. The last handle must not be dropped by a
+/// Worker threads block all signals and are named `bessemer`. They start with the affinity mask of the thread
+/// that made the pool; one that wakes on the caller's CPU may take that CPU out of its own mask. The last handle must not be dropped by a
 /// task that the pool runs.
 pub struct Pool {
     shared: NonNull<Shared>,

@@ -1,4 +1,4 @@
-//! How a thread waits for another: it spins for a while, then sleeps.
+//! How long a thread spins before it sleeps.
 
 use crate::sys::clock;
 use core::hint;

@@ -1,12 +1,13 @@
 //! What the handles of a pool and its threads share.
 
 use super::job::{Job, Line};
+use super::placement::Placement;
 use super::rest;
 use crate::abi::{Status, TaskFn};
 use crate::cores::available_cores;
 use crate::memory::Owned;
 use crate::sys::fork::ForkDetector;
-use crate::sys::{futex, thread};
+use crate::sys::{cpu, futex, thread};
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -33,9 +34,14 @@ struct Rest {
     signal: AtomicU32,
     /// Number of workers that sleep or are about to.
     sleepers: AtomicU32,
+    /// CPU of the caller that last woke a worker; [`NO_CPU`] if it is not known.
+    caller_cpu: AtomicU32,
     /// Workers are to end.
     closing: AtomicBool,
 }
+
+/// A value of [`Rest::caller_cpu`].
+const NO_CPU: u32 = u32::MAX;
 
 /// One thread of the pool.
 struct Worker {
@@ -58,6 +64,7 @@ impl Shared {
             rest: Line(Rest {
                 signal: AtomicU32::new(0),
                 sleepers: AtomicU32::new(0),
+                caller_cpu: AtomicU32::new(NO_CPU),
                 closing: AtomicBool::new(false),
             }),
             workers: Owned::from_fn(threads as usize - 1, |index| Worker {
@@ -146,6 +153,7 @@ impl Shared {
         // complete; the task is good until this returns.
         unsafe { self.job.open(task, frame, chunks) };
         if self.rest.0.sleepers.load(SeqCst) > 0 {
+            self.rest.0.caller_cpu.store(cpu::current_cpu().unwrap_or(NO_CPU), Relaxed);
             self.signal_workers(u32::try_from(chunks - 1).unwrap_or(u32::MAX));
         }
         self.job.take_part(0);
@@ -176,7 +184,8 @@ impl Shared {
 
     /// What a worker does until the pool closes.
     fn work(&self, number: u32) {
-        let closing = &self.rest.0.closing;
+        let Rest { closing, caller_cpu, .. } = &self.rest.0;
+        let mut placement = Placement::new();
         while !closing.load(Relaxed) {
             if let Some(caller) = self.job.take_part(number) {
                 futex::wake(caller, 1);
@@ -184,6 +193,9 @@ impl Shared {
             let awake = self.spins && rest::spin_until(|| self.job.has_work() || closing.load(Relaxed));
             if !awake {
                 self.sleep_until_signal();
+                if self.spins {
+                    placement.leave(caller_cpu.load(Relaxed));
+                }
             }
         }
     }
