@@ -18,6 +18,7 @@
 mod alike;
 pub mod bind;
 mod builder;
+mod dot;
 pub mod eval;
 mod expr;
 mod parse;

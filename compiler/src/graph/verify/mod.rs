@@ -43,7 +43,7 @@ pub use function::{locate, verify_function};
 use std::collections::{HashMap, HashSet};
 
 use super::Module;
-use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS, Place};
 use crate::text::{is_name, is_word};
 use crate::types::{DType, Extent, MAX_ELEMENTS, MAX_RANK, TensorType};
 
@@ -75,6 +75,10 @@ pub fn verify(module: &Module) -> Result<(), Diagnostics> {
     }
     let losses = module.functions.values().map(|f| (f.name.as_str(), train::Loss::new(f))).collect();
     for step in &module.trains {
+        // Each error looks through all names for the one that was meant.
+        if errors.len() >= MAX_ERRORS {
+            break;
+        }
         train::check(step, &losses, &variables, &mut errors);
     }
     Diagnostics::check(module.source.clone(), errors)

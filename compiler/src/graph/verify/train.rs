@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{check_type, check_word};
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, MAX_ERRORS, Place};
 use crate::graph::suggest::nearest;
 use crate::graph::{Argument, Call, Function, Train, Variable};
 
@@ -106,6 +106,9 @@ impl References<'_> {
     fn variables(&mut self, names: &[String], place: &Place) {
         let mut known = HashSet::new();
         for name in names {
+            if self.errors.len() >= MAX_ERRORS {
+                return;
+            }
             let message = match self.variables.contains_key(name.as_str()) {
                 false => format!("there is no variable `@{name}`"),
                 true if !known.insert(name) => format!("the variable `@{name}` is listed twice"),
