@@ -304,17 +304,23 @@ impl<'a> Cursor<'a> {
     /// block, whichever comes first outside of braces that open within the statement. At least one token is taken after
     /// `start`, so that loops over statements end.
     pub fn skip_statement(&mut self, start: usize) {
-        let mut depth = 0usize;
+        let mut braces = Braces::default();
+        // What was read before the error may have opened some.
+        let mut lexer = Lexer::starting_at(self.text, start);
+        let mut token = lexer.token();
+        while token.range.start < self.next.range.start {
+            let following = lexer.token();
+            braces.pass(&token, &following);
+            token = following;
+        }
         while !self.at_end() {
             let taken = self.next.range.start > start;
-            match self.next.kind {
-                _ if depth == 0 && taken && self.next.starts_line => return,
-                TokenKind::Punct(Punct::RightBrace) if depth == 0 && taken => return,
-                TokenKind::Punct(Punct::RightBrace) => depth = depth.saturating_sub(1),
-                TokenKind::Punct(Punct::LeftBrace) => depth += 1,
-                _ => {}
+            let closes = self.at(Punct::RightBrace) && braces.inline == 0;
+            if taken && braces.blocks == 0 && (self.next.starts_line || closes) {
+                return;
             }
-            self.take();
+            let token = self.take();
+            braces.pass(&token, &self.next);
         }
     }
 
@@ -372,6 +378,31 @@ impl<'a> Cursor<'a> {
         }
         let source = Source { name: name.into(), text: self.text.into() };
         Diagnostics::check(Some(Arc::new(source)), self.errors)
+    }
+}
+
+/// The braces that are open at some token of a statement.
+#[derive(Debug, Default)]
+struct Braces {
+    /// Those that end their line, as blocks do.
+    blocks: usize,
+    /// Those that do not, as attributes do: where one is not closed on its line, it is an error and counts no further.
+    inline: usize,
+}
+
+impl Braces {
+    /// Goes on from `token` to `following`.
+    fn pass(&mut self, token: &Token<'_>, following: &Token<'_>) {
+        if token.starts_line {
+            self.inline = 0;
+        }
+        match token.kind {
+            TokenKind::Punct(Punct::LeftBrace) if following.starts_line => self.blocks += 1,
+            TokenKind::Punct(Punct::LeftBrace) => self.inline += 1,
+            TokenKind::Punct(Punct::RightBrace) if self.inline > 0 => self.inline -= 1,
+            TokenKind::Punct(Punct::RightBrace) => self.blocks = self.blocks.saturating_sub(1),
+            _ => {}
+        }
     }
 }
 
@@ -565,6 +596,10 @@ mod tests {
             [("E0101", 2), ("E0101", 4), ("E0104", 7)]
         );
         assert_eq!(errors("{\nlet a"), [("E0101", 2)]);
+        assert_eq!(
+            errors("{\nlet a { b }\nlet c { 1\nlet d\nlet { e }\n}"),
+            [("E0101", 2), ("E0101", 3), ("E0101", 5)]
+        );
     }
 
     #[test]

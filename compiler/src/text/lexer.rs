@@ -151,6 +151,11 @@ impl<'a> Lexer<'a> {
         Lexer { text, at: 0, started: false }
     }
 
+    /// Starts at a byte of a text, where a token begins.
+    pub(super) fn starting_at(text: &'a str, at: usize) -> Lexer<'a> {
+        Lexer { text, at, started: false }
+    }
+
     /// The next token.
     pub fn token(&mut self) -> Token<'a> {
         let starts_line = self.skip_blank() || !self.started;

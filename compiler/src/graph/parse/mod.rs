@@ -24,8 +24,9 @@
 //! attribute  = NUMBER | BOOL | STRING | WORD | extent | "[" [ attribute { "," attribute } ] "]"
 //! ```
 //!
-//! The tokens are those of [`text`](crate::text). A list may end with a comma. The first operand of a node stands on the
-//! line of its op, since a name at the start of a line begins the next node.
+//! The tokens are those of [`text`](crate::text). A list in brackets may end with a comma. Every statement but the first
+//! begins a line, and the first operand of a node stands on the line of its op: a name at the start of a line begins the
+//! next node.
 //!
 //! Errors are collected: all of syntax or, where there are none, all of names and types or, where there are none, all
 //! that the verifier finds. So an error never follows from another.

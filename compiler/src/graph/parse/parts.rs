@@ -51,6 +51,11 @@ pub fn attribute(c: &mut Cursor<'_>) -> Parsed<Attribute> {
         TokenKind::Punct(Punct::LeftBracket) => {
             Ok(Attribute::List(c.list(Punct::LeftBracket, Punct::RightBracket, attribute)?))
         }
+        // None stands here in a right text, but this way the error can say where it belongs.
+        TokenKind::Symbol(name) => {
+            c.take();
+            Ok(Attribute::Symbol(name.to_owned()))
+        }
         TokenKind::Word("N") => {
             c.take();
             Ok(Extent::N.to_attribute())

@@ -113,6 +113,10 @@ fn statement<'a>(c: &mut Cursor<'a>, body: &mut Body<'a>) -> Parsed<()> {
             .expected("`}` after `return`")
             .at(Place::Text(returned.range.clone()), "it returns here"));
     }
+    let is_first = body.nodes.is_empty() && body.assigns.is_empty();
+    if !c.peek().starts_line && !is_first {
+        return Err(c.expected("the end of the line"));
+    }
     if c.at_word("return") {
         let range = c.take().range;
         body.returned = Some(Returned { range, values: values(c)? });

@@ -60,7 +60,7 @@ fn canonical_text_prints_as_it_is() {
 fn what_may_be_left_out_or_written_otherwise() {
     let module = parse(
         "func @f(%x: f32[4 * N,2,],) -> f32[2] { ; comment\n %7 = add %x,\n  %x // comment\n\
-         %a = reduce_sum %7 {keep=false, axes=[0]}\n %03 = constant {dtype=f32, shape=[], value=1}\n return %a }",
+         %a = reduce_sum %7 {keep=false, axes=[0]}\n %03 = constant {dtype=f32, shape=[], value=1}\n return %a}",
     );
     let text = "func @f(%x: f32[4*N,2]) -> f32[2] {\n  %0 = add %x, %x : f32[4*N,2]\n  \
                 %a = reduce_sum %0 {axes=[0]} : f32[2]\n  \
