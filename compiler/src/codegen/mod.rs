@@ -4,11 +4,30 @@
 //! function, a *task*: `extern "C" fn(frame: *const u8, begin: u64, end: u64, worker: u32)`, which runs chunks
 //! `begin..end` of the kernel's schedule (see [`kernel`]).
 
+mod access;
+mod body;
+mod check;
+mod combine;
+mod cranelift_emitter;
+mod emitter;
+mod fold;
 pub mod fpmode;
 pub mod frame;
 pub mod kernel;
+mod layout;
+mod loops;
+mod plan;
+mod point;
+mod stage;
+mod store;
 mod target;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod tile;
 
+pub use plan::can_vectorize;
 pub use target::{CpuLevel, Target};
 
 use std::fmt;

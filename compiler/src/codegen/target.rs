@@ -186,17 +186,29 @@ impl Target {
         CallConv::triple_default(&self.triple)
     }
 
-    /// Cranelift's view of the target.
+    /// Cranelift's view of the target, for object files: code may be loaded anywhere.
     ///
     /// # Errors
     /// [`CodegenError::Target`] if Cranelift refuses it.
     pub fn isa(&self) -> Result<OwnedTargetIsa, CodegenError> {
+        self.isa_with("true")
+    }
+
+    /// Cranelift's view of the target, for code in this process, whose addresses are known when it is linked.
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] if Cranelift refuses it.
+    pub fn jit_isa(&self) -> Result<OwnedTargetIsa, CodegenError> {
+        self.isa_with("false")
+    }
+
+    fn isa_with(&self, is_pic: &str) -> Result<OwnedTargetIsa, CodegenError> {
         let refused = |e: &dyn fmt::Display| CodegenError::Target(format!("`{}`: {e}", self.triple));
         let mut flags = settings::builder();
         for (name, value) in [
             ("opt_level", "speed"),
             ("enable_verifier", "true"),
-            ("is_pic", "true"),
+            ("is_pic", is_pic),
             ("enable_probestack", "false"),
             ("unwind_info", "false"),
         ] {

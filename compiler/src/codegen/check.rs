@@ -1,0 +1,150 @@
+//! What must hold of a kernel and its schedule before code is emitted, besides what the verifier of Kernel IR checks:
+//! - every dtype is one that code can be emitted for, and every function is a primitive one;
+//! - a schedule names axes that exist, and vectors that the target has;
+//! - the function that comes out is not too large.
+
+use super::Target;
+use super::plan::fold_operands;
+use crate::kernel::{
+    Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, Stage, StageSchedule, UnaryOp,
+};
+use crate::types::DType;
+
+/// About how many values a function may have.
+const MAX_VALUES: usize = 1_000_000;
+
+/// Checks a kernel.
+///
+/// # Errors
+/// The first thing that stands in the way.
+pub(super) fn check(kernel: &Kernel, target: &Target) -> Result<(), String> {
+    if let Some(chunks) = kernel.schedule.chunks
+        && (chunks.axis >= kernel.axes.len() || chunks.block == 0)
+    {
+        return Err(format!(
+            "it has no chunks of {} on axis i{}: it has {} axes, and a chunk has at least one index",
+            chunks.block,
+            chunks.axis,
+            kernel.axes.len()
+        ));
+    }
+    let mut values = 0usize;
+    for (n, stage) in kernel.stages.iter().enumerate() {
+        let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
+        let at = |what: String| format!("stage {n}: {what}");
+        for body in stage.fold.iter().map(|f| &f.body).chain([&stage.body]) {
+            check_body(body).map_err(at)?;
+        }
+        check_schedule(kernel, stage, schedule, target).map_err(at)?;
+        values = values.saturating_add(estimate(stage, schedule));
+    }
+    if values > MAX_VALUES {
+        return Err(format!(
+            "its code would have about {values} values, more than {MAX_VALUES}: split it into smaller kernels or use \
+             smaller tiles"
+        ));
+    }
+    Ok(())
+}
+
+fn check_body(body: &Body) -> Result<(), String> {
+    for (value, inst) in body.insts.iter() {
+        if matches!(inst.dtype, DType::F16 | DType::BF16) {
+            return Err(format!("{value} is {}, which no instruction accepts yet", inst.dtype));
+        }
+        let primitive = match inst.kind {
+            InstKind::Unary(op, _) => matches!(
+                op,
+                UnaryOp::Neg
+                    | UnaryOp::Abs
+                    | UnaryOp::Sqrt
+                    | UnaryOp::Floor
+                    | UnaryOp::Ceil
+                    | UnaryOp::Round
+                    | UnaryOp::Not
+            ),
+            InstKind::Binary(op, ..) => op != BinaryOp::Pow,
+            InstKind::Philox { .. } => false,
+            _ => true,
+        };
+        if !primitive {
+            return Err(format!("{value} is not primitive: expand functions before code is emitted"));
+        }
+    }
+    Ok(())
+}
+
+fn check_schedule(
+    kernel: &Kernel,
+    stage: &Stage,
+    schedule: &StageSchedule,
+    target: &Target,
+) -> Result<(), String> {
+    let points = kernel.axes.len() + stage.axes.len();
+    let axes = points + stage.fold.as_ref().map_or(0, |f| f.axes.len());
+    if axes > MAX_AXES {
+        return Err(format!("it has {axes} axes, more than {MAX_AXES}"));
+    }
+    let vectors = |lanes: usize| {
+        let known = [DType::F32, DType::F64].map(|dtype| target.lanes(dtype));
+        match lanes == 1 || known.contains(&lanes) {
+            true => Ok(()),
+            false => Err(format!("`{target}` has no vectors of {lanes} lanes")),
+        }
+    };
+    match *schedule {
+        StageSchedule::Scalar => Ok(()),
+        StageSchedule::Strip { axis, lanes } => {
+            vectors(lanes)?;
+            let along = axis >= points;
+            match &stage.fold {
+                _ if !along => Ok(()),
+                Some(fold)
+                    if axis + 1 == axes && fold.kind == FoldKind::Reduce && fold.lanes % lanes == 0 =>
+                {
+                    Ok(())
+                }
+                _ => Err(format!(
+                    "strips along axis i{axis} need a reduction whose innermost axis it is, with a multiple of {lanes} \
+                     partial results"
+                )),
+            }
+        }
+        StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, .. } => {
+            vectors(lanes)?;
+            let axis_exists = |axis: Axis| axis < points;
+            let contracts = stage.fold.as_ref().is_some_and(|fold| {
+                fold.kind == FoldKind::Reduce
+                    && fold.accumulators.len() == 1
+                    && fold_operands(fold.accumulators[0].op).len() == 2
+            });
+            if !contracts || row_operand > 1 {
+                return Err("a tile needs a contraction of two operands".into());
+            }
+            if !axis_exists(row_axis) || !axis_exists(col_axis) || row_axis == col_axis {
+                return Err(format!("a tile needs two different axes: found i{row_axis} and i{col_axis}"));
+            }
+            if rows == 0 || cols == 0 || cols % lanes != 0 {
+                return Err(format!("a tile of {rows} rows and {cols} columns does not fit {lanes} lanes"));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A bound on the number of values that a stage's code has.
+fn estimate(stage: &Stage, schedule: &StageSchedule) -> usize {
+    // A leaf for full blocks, and up to three for what remains, of a chunk and of the last chunk.
+    const LEAVES: usize = 8;
+    let points = match *schedule {
+        StageSchedule::Scalar => 1,
+        StageSchedule::Strip { lanes, .. } => 4 * lanes,
+        StageSchedule::Tile { rows, cols, .. } => rows.saturating_mul(cols).saturating_mul(2),
+    };
+    let fold = stage.fold.as_ref().map_or(0, |fold: &Fold| {
+        let size = fold.body.insts.len() + 4 * fold.accumulators.len();
+        size.saturating_mul(fold.lanes).saturating_mul(4)
+    });
+    let stage_size = stage.body.insts.len() + 4 * stage.stores.len();
+    fold.saturating_add(stage_size).saturating_mul(points).saturating_mul(LEAVES)
+}

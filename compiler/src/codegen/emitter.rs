@@ -1,0 +1,118 @@
+//! What an implementation of leaves must be able to emit: straight-line code over scalars and vectors.
+//!
+//! A *word* is a 64-bit integer outside of Kernel IR: a coordinate or an address. A *value* is an element (`lanes` 1)
+//! or a vector of elements. Which vectors there are, and which instructions have a form over them, the
+//! implementation says; what has none is emitted lane by lane by [`body`](super::body).
+
+use crate::kernel::{BinaryOp, CompareOp, InstKind, UnaryOp};
+use crate::tensor::Scalar;
+use crate::types::DType;
+
+/// Type of a value: so many elements of a dtype.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VectorType {
+    /// Type of an element.
+    pub dtype: DType,
+    /// Number of elements, a power of two; 1 is a scalar.
+    pub lanes: usize,
+}
+
+impl VectorType {
+    /// One element.
+    pub fn scalar(dtype: DType) -> VectorType {
+        VectorType { dtype, lanes: 1 }
+    }
+
+    /// The same number of elements of another dtype.
+    pub fn with_dtype(self, dtype: DType) -> VectorType {
+        VectorType { dtype, ..self }
+    }
+}
+
+/// An index that is checked while code runs.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckedIndex<W> {
+    /// Which check site of the function.
+    pub site: usize,
+    /// Where the index stands in the checked value, row-major.
+    pub position: W,
+    /// Indices must be at least 0 and below this.
+    pub bound: usize,
+}
+
+/// Emits straight-line code. Results have the type `ty` that is passed, and so have operands unless said otherwise;
+/// what an operation computes is defined in [`kernel`](crate::kernel).
+pub trait VectorEmitter {
+    /// An element or a vector.
+    type Value: Copy;
+    /// A 64-bit coordinate or address.
+    type Word: Copy;
+
+    /// Whether vectors of this type can be loaded and stored.
+    fn has_vector_memory(dtype: DType, lanes: usize) -> bool;
+    /// Whether vectors of this type can be shifted, by a scalar.
+    fn has_vector_shift(dtype: DType, lanes: usize) -> bool;
+    /// Whether an instruction that is no load and no shift, with a result of this type and operands of dtype
+    /// `operand`, has a form over vectors.
+    fn has_vector_form(kind: &InstKind, dtype: DType, operand: DType, lanes: usize) -> bool;
+
+    /// A constant word.
+    fn word(&mut self, value: i64) -> Self::Word;
+    /// `a + b`.
+    fn word_add(&mut self, a: Self::Word, b: Self::Word) -> Self::Word;
+    /// `a · factor`.
+    fn word_times(&mut self, a: Self::Word, factor: i64) -> Self::Word;
+    /// Whether `0 ≤ a < below`, as a scalar bool.
+    fn word_within(&mut self, a: Self::Word, below: usize) -> Self::Value;
+    /// `if c { a } else { b }`.
+    fn word_select(&mut self, c: Self::Value, a: Self::Word, b: Self::Word) -> Self::Word;
+    /// A word as an element of type i32 (wrapping) or i64.
+    fn word_value(&mut self, word: Self::Word, dtype: DType) -> Self::Value;
+    /// An element of type i32 or i64 as a word.
+    fn value_word(&mut self, value: Self::Value, dtype: DType) -> Self::Word;
+
+    /// Address of memory that holds a vector of this constant and as many bytes as a vector has.
+    fn constant_address(&mut self, constant: Scalar) -> Self::Word;
+    /// What memory at `address + offset` holds. `fixed` promises that the memory does not change while the loop runs
+    /// that the address depends on, so that the load may move within it.
+    fn load(&mut self, ty: VectorType, address: Self::Word, offset: i32, fixed: bool) -> Self::Value;
+    /// Puts a value into memory at `address + offset`.
+    fn store(&mut self, ty: VectorType, value: Self::Value, address: Self::Word, offset: i32);
+
+    /// A constant in every lane.
+    fn constant(&mut self, constant: Scalar, lanes: usize) -> Self::Value;
+    /// A scalar in every lane.
+    fn splat(&mut self, ty: VectorType, scalar: Self::Value) -> Self::Value;
+    /// The lane of a vector, as a scalar.
+    fn lane(&mut self, ty: VectorType, vector: Self::Value, lane: usize) -> Self::Value;
+    /// The vector with one lane replaced by a scalar.
+    fn with_lane(
+        &mut self,
+        ty: VectorType,
+        vector: Self::Value,
+        lane: usize,
+        scalar: Self::Value,
+    ) -> Self::Value;
+    /// `start + lane · step`, for i32 and i64; `start` is a scalar.
+    fn iota(&mut self, ty: VectorType, start: Self::Value, step: i64) -> Self::Value;
+
+    /// A primitive function of one operand.
+    fn unary(&mut self, op: UnaryOp, ty: VectorType, a: Self::Value) -> Self::Value;
+    /// A primitive function of two operands; not a shift of a vector.
+    fn binary(&mut self, op: BinaryOp, ty: VectorType, a: Self::Value, b: Self::Value) -> Self::Value;
+    /// A shift of every lane by the same amount, a scalar.
+    fn shift(&mut self, op: BinaryOp, ty: VectorType, a: Self::Value, amount: Self::Value) -> Self::Value;
+    /// `a · b + c`, fused where the target can.
+    fn fma(&mut self, ty: VectorType, a: Self::Value, b: Self::Value, c: Self::Value) -> Self::Value;
+    /// A comparison of operands of type `ty`; the result is bool.
+    fn compare(&mut self, op: CompareOp, ty: VectorType, a: Self::Value, b: Self::Value) -> Self::Value;
+    /// `if c { a } else { b }`, lane by lane; `c` is bool.
+    fn select(&mut self, ty: VectorType, c: Self::Value, a: Self::Value, b: Self::Value) -> Self::Value;
+    /// Conversion from `from` as op `cast` defines it.
+    fn convert(&mut self, ty: VectorType, from: DType, a: Self::Value) -> Self::Value;
+    /// The bits of an operand of dtype `from`, of the same size.
+    fn bitcast(&mut self, ty: VectorType, from: DType, a: Self::Value) -> Self::Value;
+    /// A scalar index of type i32 or i64: itself if it is within bounds, else the nearest one that is, after the
+    /// error was reported.
+    fn check(&mut self, dtype: DType, index: Self::Value, what: CheckedIndex<Self::Word>) -> Self::Value;
+}

@@ -1,0 +1,183 @@
+//! Stages as loop nests around leaves: element by element, and by strips.
+//!
+//! A *leaf* is straight-line code, with the loops of a fold, for a few points of a stage at once. Points of a leaf differ by
+//! numbers only, so that they share what does not depend on the difference.
+
+use cranelift_codegen::ir::Value;
+use cranelift_entity::SecondaryMap;
+
+use super::access::{FlatAccess, Placement};
+use super::body::{Shared, Site, emit_body};
+use super::cranelift_emitter::CraneliftEmitter;
+use super::fold::{Accumulators, FoldPlan};
+use super::loops::{Emission, Span};
+use super::plan::{BodyPlan, Surroundings, VectorAxis};
+use super::point::Point;
+use super::store::{FlatStore, emit_stores};
+use crate::kernel::{Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
+
+/// About how many instructions a leaf of a map has.
+const LEAF: usize = 48;
+/// The most accumulators that a leaf keeps in registers.
+const KEPT: usize = 8;
+
+/// A stage of a kernel, with what is known of the kernel.
+pub(super) struct StageCode<'k> {
+    pub(super) stage: &'k Stage,
+    pub(super) schedule: &'k StageSchedule,
+    /// Axes that the kernel has, then those of the stage, each with the coordinates that are run.
+    pub(super) spans: Vec<Span>,
+    /// Extents of the kernel's, the stage's and the fold's axes.
+    pub(super) extents: Vec<usize>,
+    pub(super) placements: &'k SecondaryMap<BufferId, Placement>,
+    pub(super) checks: &'k [CheckSite],
+}
+
+/// Code of a stage for points, or for vectors of points.
+pub(super) struct LeafPlan<'k> {
+    pub(super) fold: Option<FoldPlan<'k>>,
+    body: BodyPlan<'k>,
+    stores: Vec<FlatStore>,
+}
+
+impl<'k> StageCode<'k> {
+    /// The plan for vectors along an axis.
+    pub(super) fn plan(&'k self, vector: VectorAxis) -> LeafPlan<'k> {
+        let stage = self.stage;
+        let around =
+            Surroundings { placements: self.placements, checks: self.checks, extents: &self.extents };
+        let first_axis = self.spans.len();
+        // A body runs at points of the stage, where vectors along a fold have become scalars.
+        let body_vector = vector.filter(|&(axis, _)| axis < first_axis);
+        let stored = stage.stores.iter().flat_map(|s| [Some(s.value), s.indirect.map(|i| i.value)]);
+        let body = BodyPlan::new::<CraneliftEmitter<'_, '_>>(
+            &stage.body,
+            stored.flatten().collect(),
+            &around,
+            body_vector,
+        );
+        let stores = stage.stores.iter().map(|store| FlatStore {
+            access: FlatAccess::new(
+                store.buffer,
+                &self.placements[store.buffer],
+                &store.index,
+                store.indirect,
+                stage.body.insts[store.value].dtype,
+            ),
+            add: store.add,
+        });
+        LeafPlan {
+            fold: stage.fold.as_ref().map(|fold| FoldPlan::new(fold, first_axis, &around, vector)),
+            stores: stores.collect(),
+            body,
+        }
+    }
+
+    /// So many lanes of an axis, if accumulators fit them.
+    pub(super) fn vector(&self, axis: Axis, lanes: usize) -> VectorAxis {
+        let fits = self.stage.fold.as_ref().is_none_or(|fold| FoldPlan::can_vectorize(fold, lanes));
+        (lanes > 1 && fits).then_some((axis, lanes))
+    }
+
+    /// Every axis but these, with its span.
+    pub(super) fn other_axes(&self, but: &[Axis]) -> Vec<(Axis, Span)> {
+        self.spans.iter().copied().enumerate().filter(|(axis, _)| !but.contains(axis)).collect()
+    }
+
+    /// A point to start from.
+    pub(super) fn origin(&self) -> Point<Value> {
+        vec![super::point::Coord::fixed(0); self.extents.len()]
+    }
+
+    /// Emits the stage.
+    pub(super) fn emit(&self, emission: &mut Emission<'_, '_>) {
+        let points = self.spans.len();
+        if self.extents[..points].contains(&0) {
+            return;
+        }
+        match *self.schedule {
+            StageSchedule::Scalar => self.emit_points(emission, None),
+            StageSchedule::Strip { axis, lanes } if axis >= points => {
+                self.emit_points(emission, self.vector(axis, lanes));
+            }
+            StageSchedule::Strip { axis, lanes } => self.emit_strips(emission, axis, lanes),
+            StageSchedule::Tile { .. } => self.emit_tiles(emission),
+        }
+    }
+
+    /// Point by point, with vectors along the fold if `vector` says so.
+    fn emit_points(&self, emission: &mut Emission<'_, '_>, vector: VectorAxis) {
+        let plan = self.plan(vector);
+        emission.nest(&self.other_axes(&[]), &mut self.origin(), &mut |emission, point| {
+            plan.emit(emission, std::slice::from_ref(point));
+        });
+    }
+
+    /// By vectors of consecutive points of an axis, several at a time.
+    fn emit_strips(&self, emission: &mut Emission<'_, '_>, axis: Axis, lanes: usize) {
+        let single = self.plan(None);
+        let wide = self.vector(axis, lanes).map(|vector| (self.plan(Some(vector)), lanes));
+        let (plan, lanes) = match &wide {
+            Some((plan, lanes)) => (plan, *lanes),
+            None => (&single, 1),
+        };
+        let step = lanes * plan.strips();
+        emission.nest(&self.other_axes(&[axis]), &mut self.origin(), &mut |emission, point| {
+            emission.blocks(&self.spans[axis], step, &mut |emission, coord, size| {
+                let at = |offset: usize| {
+                    let mut point = point.clone();
+                    point[axis] = coord.plus(offset as i64);
+                    point
+                };
+                let vectors: Vec<_> = (0..size / lanes).map(|n| at(n * lanes)).collect();
+                plan.emit(emission, &vectors);
+                let rest: Vec<_> = (size / lanes * lanes..size).map(at).collect();
+                single.emit(emission, &rest);
+            });
+        });
+    }
+}
+
+impl LeafPlan<'_> {
+    /// How many points a leaf of strips has.
+    fn strips(&self) -> usize {
+        let kept = self.fold.as_ref().map_or(0, FoldPlan::kept);
+        let fold_cost = self.fold.as_ref().map_or(0, |f| f.body.cost());
+        let by_registers = KEPT.checked_div(kept).unwrap_or(4);
+        let by_size = LEAF / (self.body.cost() + fold_cost).max(1);
+        by_registers.min(by_size).clamp(1, 4)
+    }
+
+    /// Emits the leaf for points that differ by numbers.
+    pub(super) fn emit(&self, emission: &mut Emission<'_, '_>, points: &[Point<Value>]) {
+        if points.is_empty() {
+            return;
+        }
+        match &self.fold {
+            None => self.bodies(emission, points, &[]),
+            Some(fold) if fold.fold.kind == FoldKind::Reduce => {
+                let accumulators = fold.reduce(emission, points);
+                self.bodies(emission, points, &accumulators);
+            }
+            Some(fold) => fold.scan(emission, points, &mut |emission, points, accumulators| {
+                self.bodies(emission, points, accumulators);
+            }),
+        }
+    }
+
+    /// Emits the stage's body and its stores at every point.
+    fn bodies(
+        &self,
+        emission: &mut Emission<'_, '_>,
+        points: &[Point<Value>],
+        accumulators: &[Accumulators],
+    ) {
+        let mut shared = Shared::new();
+        for (n, point) in points.iter().enumerate() {
+            let accumulators = accumulators.get(n).map_or(&[][..], |a| a);
+            let site = Site { bases: &emission.bases, point, accumulators, loop_axis: None };
+            let values = emit_body(&mut emission.e, &self.body, &site, &mut shared);
+            emit_stores(&mut emission.e, &self.body, &self.stores, &values, &site);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Runs kernels in this process, for tests: every buffer ends where a page begins that must not be touched.
+
+use bessemer_runtime::abi::{Context, TaskFn};
+use bessemer_runtime::memory::Block;
+use cranelift_entity::PrimaryMap;
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::default_libcall_names;
+
+use super::kernel::{EmittedKernel, emit_kernel};
+use super::{Target, frame};
+use crate::kernel::{BufferId, BufferKind, KernelFunction, Schedule, parse};
+use crate::tensor::{Scalar, Tensor, with_element};
+use crate::types::DType;
+
+/// A function whose kernels were compiled.
+pub(super) struct Compiled {
+    module: JITModule,
+    pub(super) kernels: Vec<EmittedKernel>,
+}
+
+/// Memory of a buffer, up to the end of its last page.
+struct Memory {
+    block: Block,
+    start: usize,
+}
+
+/// Everything that the kernels of a function read and write.
+pub(super) struct Buffers(PrimaryMap<BufferId, Option<Memory>>);
+
+/// The function in a text.
+pub(super) fn function(text: &str) -> KernelFunction {
+    parse("test", text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The function with other schedules of its kernels.
+pub(super) fn scheduled(function: &KernelFunction, schedule: &Schedule) -> KernelFunction {
+    let mut function = function.clone();
+    for kernel in &mut function.kernels {
+        kernel.schedule = schedule.clone();
+    }
+    function
+}
+
+/// Compiles every kernel of a function.
+pub(super) fn compile(function: &KernelFunction, target: &Target) -> Compiled {
+    let mut module =
+        JITModule::new(JITBuilder::with_isa(target.jit_isa().expect("an isa"), default_libcall_names()));
+    let kernels = function
+        .kernels
+        .iter()
+        .map(|kernel| emit_kernel(&mut module, target, function, kernel).unwrap_or_else(|e| panic!("{e:?}")))
+        .collect();
+    module.finalize_definitions().expect("finalized code");
+    Compiled { module, kernels }
+}
+
+impl Buffers {
+    /// Memory of all buffers: constants hold their values, parameters and variables what `value` gives for the n-th element
+    /// of a dtype, and all others bytes that mean nothing.
+    pub(super) fn new(function: &KernelFunction, value: &dyn Fn(DType, usize) -> Scalar) -> Buffers {
+        let mut all = PrimaryMap::new();
+        for buffer in function.buffers.values() {
+            if matches!(buffer.kind, BufferKind::Local | BufferKind::Alias(_)) {
+                all.push(None);
+                continue;
+            }
+            let bytes = buffer.bytes();
+            let mut block = Block::guarded(bytes).expect("memory");
+            // The block starts aligned; its end is at most 63 bytes below the forbidden page.
+            let start = bytes.next_multiple_of(64) - bytes;
+            let mut content = vec![0xa5; bytes];
+            let width = buffer.dtype.bytes();
+            match &buffer.kind {
+                BufferKind::Constant(tensor) => content = bytes_of(tensor),
+                BufferKind::Result(_) | BufferKind::Next(_) | BufferKind::Temp => {}
+                _ => {
+                    for (n, element) in content.chunks_mut(width).enumerate() {
+                        element.copy_from_slice(&value(buffer.dtype, n).bits().to_le_bytes()[..width]);
+                    }
+                }
+            }
+            // SAFETY: `start + bytes` is the block's size rounded up to 64, all of which is accessible.
+            unsafe {
+                block.as_mut_slice().as_mut_ptr().add(start).copy_from(content.as_ptr(), bytes);
+            }
+            all.push(Some(Memory { block, start }));
+        }
+        Buffers(all)
+    }
+
+    /// Address of a buffer.
+    fn address(&self, function: &KernelFunction, mut buffer: BufferId) -> u64 {
+        while let BufferKind::Alias(of) = function.buffers[buffer].kind {
+            buffer = of;
+        }
+        let memory = self.0[buffer].as_ref().expect("a buffer with memory");
+        memory.block.as_ptr() as u64 + memory.start as u64
+    }
+
+    /// What a buffer holds.
+    pub(super) fn read(&self, function: &KernelFunction, buffer: BufferId) -> Vec<Scalar> {
+        let data = &function.buffers[buffer];
+        let width = data.dtype.bytes();
+        let address = self.address(function, buffer) as *const u8;
+        (0..data.elements())
+            .map(|n| {
+                let mut bits = [0; 8];
+                // SAFETY: the buffer's memory has this many elements of this width.
+                unsafe { bits.as_mut_ptr().copy_from(address.add(n * width), width) };
+                Scalar::from_bits(data.dtype, u64::from_le_bytes(bits))
+            })
+            .collect()
+    }
+
+    /// What all results hold, in order of the buffers.
+    pub(super) fn results(&self, function: &KernelFunction) -> Vec<Vec<Scalar>> {
+        function
+            .buffers
+            .iter()
+            .filter(|(_, b)| matches!(b.kind, BufferKind::Result(_) | BufferKind::Next(_)))
+            .map(|(id, _)| self.read(function, id))
+            .collect()
+    }
+}
+
+impl Compiled {
+    /// Runs all kernels in order; chunks run one by one, the last chunk first, on changing workers.
+    pub(super) fn run(&self, function: &KernelFunction, buffers: &Buffers, context: &mut Context) {
+        for kernel in &self.kernels {
+            let scratch = Block::guarded(2 * kernel.worker_bytes).expect("memory");
+            let mut words =
+                vec![context as *mut Context as u64, scratch.as_ptr() as u64, kernel.worker_bytes as u64];
+            words.extend(kernel.buffers.iter().map(|&b| buffers.address(function, b)));
+            assert_eq!(words.len() * 8, frame::size(kernel.buffers.len()));
+            let code = self.module.get_finalized_function(kernel.func);
+            // SAFETY: the function was compiled with the signature of a task.
+            let task: TaskFn = unsafe { std::mem::transmute(code) };
+            for chunk in (0..kernel.chunks).rev() {
+                // SAFETY: the frame is what the kernel's layout asks for, and scratch serves two workers.
+                unsafe { task(words.as_ptr().cast(), chunk, chunk + 1, (chunk % 2) as u32) };
+            }
+        }
+    }
+}
+
+fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+    with_element!(tensor.dtype(), T => {
+        let array = <T as crate::tensor::Element>::unwrap(tensor).expect("the dtype that it has");
+        let width = tensor.dtype().bytes();
+        array
+            .iter()
+            .flat_map(|&v| crate::tensor::Element::scalar(v).bits().to_le_bytes()[..width].to_vec())
+            .collect()
+    })
+}
+
+/// The results of a function, with parameters that `value` gives.
+pub(super) fn results(
+    function: &KernelFunction,
+    target: &Target,
+    value: &dyn Fn(DType, usize) -> Scalar,
+) -> Vec<Vec<Scalar>> {
+    let buffers = Buffers::new(function, value);
+    compile(function, target).run(function, &buffers, &mut Context::serial());
+    buffers.results(function)
+}
+
+/// Numbers between -2 and 2 (or small integers), by a fixed rule.
+pub(super) fn plain(dtype: DType, n: usize) -> Scalar {
+    let mixed = (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23) >> 40;
+    match dtype {
+        DType::Bool => Scalar::Bool(mixed & 1 != 0),
+        DType::U8 => Scalar::U8(mixed as u8),
+        DType::I32 | DType::I64 => Scalar::I64(mixed as i64 % 41 - 20).convert(dtype),
+        _ => Scalar::F64(mixed as f64 / f64::from(1 << 22) - 2.0).convert(dtype),
+    }
+}
+
+/// Numbers where arithmetic has its corners, mixed with plain ones.
+pub(super) fn corners(dtype: DType, n: usize) -> Scalar {
+    const FLOATS: [f64; 14] = [
+        0.0,
+        -0.0,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1.0,
+        -1.0,
+        0.5,
+        -2.5,
+        3e9,
+        -3e9,
+        1e30,
+        255.9,
+        1.5,
+    ];
+    const INTEGERS: [i64; 10] =
+        [0, 1, -1, i64::MAX, i64::MIN, i32::MAX as i64, i32::MIN as i64, 31, 255, 1 << 33];
+    match dtype {
+        _ if n % 3 == 2 => plain(dtype, n),
+        DType::F32 | DType::F64 => Scalar::F64(FLOATS[(n * 7 + n / 14) % 14]).convert(dtype),
+        DType::I64 | DType::I32 => Scalar::I64(INTEGERS[(n * 3 + n / 10) % 10]).convert(dtype),
+        _ => plain(dtype, n),
+    }
+}
+
+/// Compares results bit for bit; NaNs are equal whatever they carry.
+pub(super) fn assert_same(what: &str, found: &[Vec<Scalar>], expected: &[Vec<Scalar>]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (r, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found.len(), expected.len(), "{what}");
+        for (n, (f, e)) in found.iter().zip(expected).enumerate() {
+            let both_nan = f.dtype().is_float() && f.as_f64().is_nan() && e.as_f64().is_nan();
+            assert!(both_nan || f == e, "{what}: result {r}, element {n}: found {f}, expected {e}");
+        }
+    }
+}
