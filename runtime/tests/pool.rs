@@ -338,9 +338,21 @@ fn a_pool_needs_a_sensible_number_of_threads() {
 }
 
 #[test]
+fn threads_that_the_system_refuses_are_an_error() {
+    // In a child, as the limit is the whole process's: room for some stacks, not for a thousand.
+    let end = run_in_child(|| {
+        let limit = libc::rlimit { rlim_cur: 3 << 29, rlim_max: 3 << 29 };
+        // SAFETY: `limit` is valid for reads.
+        unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+        let refused = Pool::new(Pool::MAX_THREADS).err() == Some(Status::NoThreads);
+        // Those that had started are gone, and their memory with them.
+        refused && Pool::new(4).is_ok()
+    });
+    assert_eq!(end, End::Said(true));
+}
+
+#[test]
 fn an_idle_pool_uses_no_cpu() {
-    let pool = Pool::new(2).expect("threads");
-    assert_eq!(counts(&pool, 8), [1; 8]);
     // In a child, so that other tests do not count.
     let end = run_in_child(|| {
         let Ok(pool) = Pool::new(2) else { return false };

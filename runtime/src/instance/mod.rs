@@ -34,6 +34,24 @@ use scratch::ScratchList;
 /// A call allocates only where there are more calls at a time than there ever were before, so one that
 /// overlaps no other never does.
 ///
+/// ```
+/// use bessemer_runtime::abi::{Context, ProgramLayout, StateHeader, Status};
+/// use bessemer_runtime::instance::{Access, Instance, Threads};
+///
+/// /// What the compiler emits for `count = count + 1`, with one variable after the header.
+/// unsafe extern "C" fn count(_: *mut Context, state: *mut u8, _: *mut u8, _: *const *mut u8) -> i32 {
+///     unsafe { *state.add(StateHeader::SIZE) += 1 };
+///     Status::Ok.code()
+/// }
+///
+/// let layout = ProgramLayout::new(0x1234, 128, 0);
+/// let instance = Instance::new(layout, Threads::serial())?;
+/// // SAFETY: `count` is an entry point of this program, takes no arguments, and assigns a variable.
+/// unsafe { instance.run(count, &[], Access::Exclusive)? };
+/// assert_eq!(instance.state()?.bytes(StateHeader::SIZE, 1)?, [1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// In a forked child the instance works as in the parent, but if another thread was inside a call at the
 /// moment of the fork, that call is never seen to end.
 pub struct Instance {

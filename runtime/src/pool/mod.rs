@@ -26,6 +26,19 @@ use shared::Shared;
 
 /// A handle to a thread pool. Cloning it shares the pool; dropping the last handle joins the threads.
 ///
+/// ```
+/// use bessemer_runtime::pool::Pool;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// let pool = Pool::new(2)?;
+/// let sum = AtomicU64::new(0);
+/// pool.for_each_chunk(100, |range, _worker| {
+///     sum.fetch_add(range.sum(), Ordering::Relaxed);
+/// });
+/// assert_eq!(sum.into_inner(), 4950);
+/// # Ok::<(), bessemer_runtime::abi::Status>(())
+/// ```
+///
 /// # One kernel at a time
 ///
 /// The pool runs one `parallel_for` at a time. A call that comes while another is in progress does not wait:
