@@ -45,11 +45,13 @@ mod print;
 #[cfg(test)]
 pub(crate) mod testing;
 mod uses;
+mod verify;
 
 pub use affine::Affine;
 pub use build::BodyBuilder;
 pub use parse::parse;
 pub use uses::{Part, Uses};
+pub use verify::{MAX_STORES, verify};
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 

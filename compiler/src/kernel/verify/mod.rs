@@ -1,0 +1,231 @@
+//! The rules of Kernel IR. This list is the checklist; a rule's number is the code of its error.
+//!
+//! *Form*
+//! - K0101 The function's name may follow `@`; the kernels' names are words, each used once.
+//! - K0102 Nothing is of type f16 or bf16 yet.
+//! - K0103 Extents of 0 counted as 1, the product of a buffer's extents, of a check's, and of the axes of a stage
+//!   (kernel's, its own and the fold's) is at most [`MAX_ELEMENTS`]; a stage has at most [`MAX_AXES`] axes.
+//! - K0104 A constant's tensor has the buffer's type; the random state is i64\[2\]; an alias is of an earlier buffer that
+//!   is not local, of the same dtype and number of elements; no two buffers are the same parameter, result, variable,
+//!   next value or random state.
+//! - K0105 A check's bound is at least 1.
+//!
+//! *Values*
+//! - K0106 An operand is defined earlier in the same body; what a fold combines and what a store keeps is of its body.
+//! - K0107 Operands and results have the types that the operator asks for (`types.rs` lists them).
+//! - K0108 An affine expression names axes in scope: the kernel's, the stage's and, in the fold's body and throughout a
+//!   scan, the fold's; `|offset| + Σ |factor| · max(extent - 1, 1)` is at most 2⁶².
+//! - K0109 The values of `index` fit its type.
+//! - K0110 An accumulator is used only in the body of a stage whose fold has it, with its type; `before` only in scans.
+//! - K0111 `lanes` of a fold is a power of two, and 1 for a scan; accumulators have the types that their combination
+//!   asks for; positions of argmax and argmin fit their type.
+//! - K0112 A check names a site; its position lies within the site's elements at every point; the bound fits the type.
+//!
+//! *Accesses*
+//! - K0113 The buffer exists; there is a coordinate for each of its axes; value and fill have its dtype.
+//! - K0114 Coordinates are within the buffer at every point where the guards hold. Known of the points: the axes'
+//!   extents, guards on one axis, and guards on the coordinate itself plus a constant.
+//! - K0115 An indirect coordinate is on an axis of the buffer and comes from a check whose bound keeps it within.
+//!
+//! *Stores*
+//! - K0116 Only results, next values, temporaries and locals are stored to. `store_add` stands in scans, and adds
+//!   numbers; a store with an indirect coordinate stands in a scan.
+//! - K0117 A plain store puts different points in different elements. A store that updates (with an indirect coordinate
+//!   or `store_add`) does so for points of different kernel and stage axes, whatever the fold's axes and the data are.
+//! - K0118 The plain stores of a buffer, at most [`MAX_STORES`], go to disjoint elements and together to all of them;
+//!   results and next values have some, and so has whatever is loaded or updated.
+//! - K0119 A buffer is loaded and updated only after all its plain stores: in a later kernel, or in a later stage; and
+//!   loaded in a stage after all stores to it in the same kernel.
+//! - K0120 Where a kernel stores to a buffer more than once, or loads what it stores, the accesses agree: for each of the
+//!   kernel's axes (of more than one index) there is an axis of the buffer on which all have just this axis. So a point
+//!   touches only what is its own. Aliases of a buffer are loaded only in other kernels than those that store to it.
+//! - K0121 A local buffer is used in one kernel.
+//!
+//! *Schedules*
+//! - K0122 `chunks` names an axis of the kernel, in blocks of at least 1; no more stages are scheduled than there are.
+//! - K0123 A strip has a power of two of lanes, along an axis of the stage; along an axis of a fold only if that is the
+//!   innermost one and the fold's `lanes` is a multiple of the strip's.
+//! - K0124 A tile is of a reduction of one lane with one `dot` of two loads, nothing else combined. Its row and column
+//!   axes are different axes of the kernel or the stage; the broadcast operand (0 or 1) does not have the column axis,
+//!   the other one not the row axis; rows are at least 1, lanes a power of two, columns a positive multiple of lanes.
+
+mod body;
+mod bounds;
+mod memory;
+mod schedule;
+mod types;
+
+use std::collections::HashSet;
+
+use super::{BufferId, BufferKind, Kernel, KernelFunction, MAX_AXES, Stage};
+use crate::diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS};
+use crate::text::{is_name, is_word};
+use crate::types::{DType, MAX_ELEMENTS};
+
+/// How many plain stores one buffer may have (K0118).
+pub const MAX_STORES: usize = 1024;
+
+/// Checks a function against the rules, which are listed in the [module's text](self).
+///
+/// # Errors
+/// K0101 to K0124, several at once; each names the kernel, the stage and the line.
+pub fn verify(function: &KernelFunction) -> Result<(), Diagnostics> {
+    let mut errors = Errors::default();
+    check_form(function, &mut errors);
+    // Every later group of rules is about functions that keep the earlier ones.
+    for check in [body::check, memory::check, schedule::check] {
+        if errors.found.is_empty() {
+            check(function, &mut errors);
+        }
+    }
+    Diagnostics::check(None, errors.found)
+}
+
+/// The errors so far, no more than are of use.
+#[derive(Default)]
+struct Errors {
+    found: Vec<Diagnostic>,
+}
+
+impl Errors {
+    fn report(&mut self, error: Diagnostic) {
+        if self.found.len() < MAX_ERRORS {
+            self.found.push(error);
+        }
+    }
+
+    /// Reports a rule as broken unless it holds; `message` says how and `place` where.
+    fn expect(
+        &mut self,
+        holds: bool,
+        code: &'static str,
+        message: impl FnOnce() -> String,
+        place: impl FnOnce() -> String,
+    ) {
+        if !holds {
+            self.report(Diagnostic::new(code, message()).note(place()));
+        }
+    }
+}
+
+/// Number of points of axes with these extents; `None` above [`MAX_ELEMENTS`], extents of 0 counting as 1.
+fn limited_product<'a>(extents: impl IntoIterator<Item = &'a usize>) -> Option<usize> {
+    extents.into_iter().try_fold(1usize, |n, &e| n.checked_mul(e.max(1)).filter(|&n| n <= MAX_ELEMENTS))
+}
+
+/// Extents of all axes of a stage.
+fn extents(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
+    let fold = stage.fold.as_ref().map_or(&[][..], |f| &f.axes);
+    [&kernel.axes[..], &stage.axes, fold].concat()
+}
+
+/// The text that says which stage of which kernel an error is in.
+fn in_stage(kernel: &Kernel, stage: usize) -> String {
+    format!("in stage {stage} of kernel `{}`", kernel.name)
+}
+
+fn check_form(function: &KernelFunction, errors: &mut Errors) {
+    let here = || format!("in function `{}`", function.name);
+    errors.expect(
+        is_name(&function.name),
+        "K0101",
+        || "the name of the function cannot follow `@`".into(),
+        here,
+    );
+    let mut names = HashSet::new();
+    for kernel in &function.kernels {
+        let name = &kernel.name;
+        errors.expect(is_word(name), "K0101", || format!("the kernel's name `{name}` is not a word"), here);
+        errors.expect(names.insert(name), "K0101", || format!("two kernels are named `{name}`"), here);
+        for (n, stage) in kernel.stages.iter().enumerate() {
+            let extents = extents(kernel, stage);
+            let place = || in_stage(kernel, n);
+            let axes = extents.len();
+            errors.expect(
+                axes <= MAX_AXES,
+                "K0103",
+                || format!("{axes} axes are more than {MAX_AXES}"),
+                place,
+            );
+            let points = limited_product(&extents);
+            errors.expect(points.is_some(), "K0103", || "the axes have too many points".into(), place);
+        }
+        // A kernel without stages has axes too.
+        let points = limited_product(&kernel.axes);
+        errors.expect(
+            points.is_some(),
+            "K0103",
+            || format!("the axes of `{name}` have too many points"),
+            here,
+        );
+    }
+    let mut taken = HashSet::new();
+    for id in function.buffers.keys() {
+        check_buffer(function, id, &mut taken, errors);
+    }
+    for (n, site) in function.checks.iter().enumerate() {
+        let place = || format!("in check {n} of `{}`", site.name);
+        errors.expect(site.bound >= 1, "K0105", || "the bound of a check is 0".into(), place);
+        let elements = limited_product(&site.shape);
+        errors.expect(elements.is_some(), "K0103", || "a checked value has too many elements".into(), place);
+    }
+}
+
+fn check_buffer<'a>(
+    function: &'a KernelFunction,
+    id: BufferId,
+    taken: &mut HashSet<(&'a str, usize)>,
+    errors: &mut Errors,
+) {
+    let buffer = &function.buffers[id];
+    let place = || format!("in buffer `{id}`, `{}`", buffer.name);
+    let held = matches!(buffer.dtype, DType::F16 | DType::BF16);
+    errors.expect(!held, "K0102", || format!("no buffer has the type {} yet", buffer.dtype), place);
+    if limited_product(&buffer.shape).is_none() {
+        return errors.report(Diagnostic::new("K0103", "the buffer has too many elements").note(place()));
+    }
+    let slot = match &buffer.kind {
+        BufferKind::Param(n) => Some(("parameter", *n)),
+        BufferKind::Result(n) => Some(("result", *n)),
+        BufferKind::Variable(n) => Some(("variable", *n)),
+        BufferKind::Next(n) => Some(("next value of variable", *n)),
+        BufferKind::RandomState => Some(("random state", 0)),
+        BufferKind::Constant(_) | BufferKind::Alias(_) | BufferKind::Temp | BufferKind::Local => None,
+    };
+    if let Some((what, n)) = slot {
+        errors.expect(taken.insert((what, n)), "K0104", || format!("two buffers are {what} {n}"), place);
+    }
+    match &buffer.kind {
+        BufferKind::Constant(tensor) => errors.expect(
+            tensor.dtype() == buffer.dtype && tensor.shape() == buffer.shape,
+            "K0104",
+            || format!("the constant is {}, its buffer {}{:?}", tensor.ty(), buffer.dtype, buffer.shape),
+            place,
+        ),
+        BufferKind::RandomState => errors.expect(
+            buffer.dtype == DType::I64 && buffer.shape == [2],
+            "K0104",
+            || "the random state is not i64[2]".into(),
+            place,
+        ),
+        BufferKind::Alias(of) => {
+            let fits = *of < id && {
+                let of = &function.buffers[*of];
+                of.kind != BufferKind::Local
+                    && of.dtype == buffer.dtype
+                    && limited_product(&of.shape).is_some()
+                    && of.elements() == buffer.elements()
+            };
+            errors.expect(
+                fits,
+                "K0104",
+                || format!("`{of}` is no earlier buffer of the same dtype and number of elements, not local"),
+                place,
+            );
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
