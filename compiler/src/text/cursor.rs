@@ -596,10 +596,25 @@ mod tests {
             [("E0101", 2), ("E0101", 4), ("E0104", 7)]
         );
         assert_eq!(errors("{\nlet a"), [("E0101", 2)]);
-        assert_eq!(
-            errors("{\nlet a { b }\nlet c { 1\nlet d\nlet { e }\n}"),
-            [("E0101", 2), ("E0101", 3), ("E0101", 5)]
-        );
+    }
+
+    #[test]
+    fn skipping_minds_the_braces_that_a_statement_opened() {
+        // Braces that close on their line, that should have, and that hold a block; the error is after three tokens.
+        for text in ["a { b 1 }\nc", "a { b 1\nc }", "a {\nb 1\n}\nc", "a {\nb { 1\nd }\n}\nc"] {
+            let mut cursor = Cursor::new(text);
+            for _ in 0..3 {
+                cursor.take();
+            }
+            cursor.skip_statement(0);
+            assert!(cursor.at_word("c"), "{text}");
+        }
+        let mut cursor = Cursor::new("a { b } }");
+        for _ in 0..3 {
+            cursor.take();
+        }
+        cursor.skip_statement(0);
+        assert_eq!(cursor.peek().range, 8..9);
     }
 
     #[test]
