@@ -137,7 +137,7 @@ fn errors(source: &str, output: &str) -> Result<bool, Failed> {
                 && e.lines().any(|l| l.trim_start().starts_with(place.trim_start()))
                 && e.contains(text.trim())
         };
-        let at = found.iter().position(|e| fits(e)).ok_or_else(|| {
+        let at = found.iter().position(fits).ok_or_else(|| {
             format!("line {}: there is no error {code} with `{text}` here; the output is\n{output}", i + 1)
         })?;
         found.remove(at);
