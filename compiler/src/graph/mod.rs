@@ -27,7 +27,7 @@ mod suggest;
 pub mod verify;
 
 pub use builder::{Builder, Graph};
-pub use expr::Expr;
+pub use expr::{Expr, Operand};
 
 use std::sync::Arc;
 

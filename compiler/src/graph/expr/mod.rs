@@ -3,6 +3,7 @@
 mod elementwise;
 mod structure;
 
+pub use elementwise::Operand;
 use elementwise::broadcast_shapes;
 
 use std::panic::Location;

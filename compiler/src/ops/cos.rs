@@ -1,0 +1,42 @@
+use super::elementwise::prelude::*;
+use super::elementwise::{float_cases, infer_float, map_float};
+
+op_struct! {
+    /// Cosine of radians: `out[i] = cos(a[i])`.
+    ///
+    /// - C1 `a` and the result: one float dtype, one shape.
+    /// - C2 NaN at infinities.
+    /// - Gradient: `d_a = -d_out · sin(a)`.
+    ///
+    /// # Errors
+    /// E0202 if C1 fails.
+    ///
+    /// Reference: StableHLO `cosine`.
+    Cos = "cos" {}
+}
+
+impl Elementwise for Cos {
+    const NAME: &'static str = "cos";
+    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const RULES: &'static [Rule<Self>] = &[];
+
+    fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {
+        infer_float(Self::NAME, operands, 1)
+    }
+
+    fn eval(&self, operands: &[&Tensor]) -> Tensor {
+        map_float(operands[0], libm::cos)
+    }
+
+    fn vjp<'g>(&self, cx: &VjpCx<'g>) -> Vec<Gradient<'g>> {
+        vec![Gradient::Value(-(cx.cotangent() * cx.operand(0).sin()))]
+    }
+
+    fn lower(&self, b: &BodyBuilder, x: &[ScalarId]) -> ScalarId {
+        b.unary(UnaryOp::Cos, x[0])
+    }
+
+    fn sample(s: &mut Sampler) -> Vec<Case> {
+        float_cases(s, &Cos {}, -4.0, 4.0)
+    }
+}
