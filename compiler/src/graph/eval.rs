@@ -6,7 +6,6 @@ use cranelift_entity::SecondaryMap;
 
 use super::{Function, Module, ValueId};
 use crate::ops::EvalCx;
-use crate::ops::attributes::Attribute;
 use crate::tensor::{Element as _, Tensor};
 use crate::types::DType;
 
@@ -144,10 +143,6 @@ fn flush(mut tensor: Tensor) -> Tensor {
 #[must_use]
 pub fn in_f64(module: &Module) -> Module {
     let dtype = |d: DType| if d == DType::F32 { DType::F64 } else { d };
-    let attribute = |a: &Attribute| match a {
-        Attribute::Word(w) if w == DType::F32.name() => Attribute::Word(DType::F64.name().to_owned()),
-        other => other.clone(),
-    };
     let mut wide = module.clone();
     for variable in wide.variables.values_mut() {
         variable.ty.dtype = dtype(variable.ty.dtype);
@@ -157,7 +152,7 @@ pub fn in_f64(module: &Module) -> Module {
             value.ty.dtype = dtype(value.ty.dtype);
         }
         for node in function.nodes.values_mut() {
-            node.op = node.op.map_attributes(&attribute);
+            node.op = node.op.in_f64();
         }
     }
     for train in &mut wide.trains {

@@ -3,6 +3,7 @@
 pub mod attributes;
 mod def;
 pub mod elementwise;
+pub mod laws;
 pub mod reduction;
 pub mod sample;
 
@@ -12,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
 use crate::lower::LowerCx;
 use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::{DType, TensorType};
 use attributes::{Attribute, Attributes, Field};
 use sample::{Case, Sampler};
 
@@ -157,8 +158,8 @@ ops! {
     exp::Exp,
     expm1::Expm1,
     floor::Floor,
-    log1p::Log1p,
     log::Log,
+    log1p::Log1p,
     matmul::Matmul,
     max::Max,
     min::Min,
@@ -206,5 +207,16 @@ impl Op {
         Op::from_attributes(self.name(), &attributes)
             .expect("an op's name names it")
             .unwrap_or_else(|e| panic!("mapping the attributes of `{}` broke it: {}", self.name(), e.message))
+    }
+
+    /// The op with f64 in place of f32 in its attributes.
+    #[must_use]
+    pub fn in_f64(&self) -> Op {
+        self.map_attributes(&|attribute| match attribute {
+            Attribute::Word(word) if word == DType::F32.name() => {
+                Attribute::Word(DType::F64.name().to_owned())
+            }
+            other => other.clone(),
+        })
     }
 }

@@ -1,10 +1,17 @@
-//! What elementwise ops share: the frame of their rules, inference, evaluation of one element at a time, laws and samples.
+//! What elementwise ops share: the frame of their rules, inference and evaluation of one element at a time.
+
+mod laws;
+mod samples;
+#[cfg(test)]
+mod tests;
+
+pub use laws::{alike, idempotent, right_unit, unit, zero};
+pub use samples::{bool_pair_cases, float_cases, float_pair_cases, int_cases, int_pair_cases};
 
 use super::attributes::Attributes;
-use super::sample::{Case, SHAPES, Sampler};
-use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
+use super::sample::{Case, Sampler};
+use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
-use crate::graph::Expr;
 use crate::kernel::{BodyBuilder, ScalarId};
 use crate::lower::LowerCx;
 use crate::tensor::{Element, Tensor, with_element};
@@ -217,108 +224,4 @@ pub fn map_number(a: &Tensor, float: impl Fn(f64) -> f64, int: impl Fn(i64) -> i
 /// Whether a dtype is a float or an integer.
 pub fn is_number(dtype: DType) -> bool {
     dtype.is_float() || dtype.is_int()
-}
-
-/// The first operand, if every element of the second is `number`: the law `x ∘ number = x`.
-pub fn right_unit<'g>(cx: &RewriteCx<'g>, number: f64) -> Option<Vec<Expr<'g>>> {
-    cx.operands[1].is_splat(number).then(|| vec![cx.operands[0]])
-}
-
-/// The other operand, if every element of one is `number`: the laws `x ∘ number = x` and `number ∘ x = x`.
-pub fn unit<'g>(cx: &RewriteCx<'g>, number: f64) -> Option<Vec<Expr<'g>>> {
-    right_unit(cx, number).or_else(|| cx.operands[0].is_splat(number).then(|| vec![cx.operands[1]]))
-}
-
-/// The operand every element of which is `number`: the laws `x ∘ number = number` and `number ∘ x = number`.
-pub fn zero<'g>(cx: &RewriteCx<'g>, number: f64) -> Option<Vec<Expr<'g>>> {
-    cx.operands.iter().find(|x| x.is_splat(number)).map(|&x| vec![x])
-}
-
-/// The operand, if both are one value: the law `x ∘ x = x`.
-pub fn idempotent<'g>(cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
-    alike(cx.operands[0], cx.operands[1]).then(|| vec![cx.operands[0]])
-}
-
-/// Whether both are one value.
-pub fn alike(a: Expr<'_>, b: Expr<'_>) -> bool {
-    a.id() == b.id()
-}
-
-/// Floats at which functions do something special: zeros, ones, halves, the smallest and the largest normal numbers,
-/// infinities and NaN.
-const SPECIAL: [f32; 16] = [
-    0.0,
-    -0.0,
-    1.0,
-    -1.0,
-    0.5,
-    -0.5,
-    1.5,
-    -2.5,
-    3.0,
-    f32::MIN_POSITIVE,
-    -f32::MIN_POSITIVE,
-    f32::MAX,
-    f32::MIN,
-    f32::INFINITY,
-    f32::NEG_INFINITY,
-    f32::NAN,
-];
-
-/// Why special floats say nothing of gradients.
-const SINGULAR: &str = "the operands are zeros, ties, infinities, NaN, or near the ends of the range";
-
-/// Cases of an op of one float operand that is smooth for elements in `low .. high`, and one at special floats.
-pub fn float_cases<O: Into<Op> + Clone>(s: &mut Sampler, op: &O, low: f64, high: f64) -> Vec<Case> {
-    let mut cases: Vec<Case> =
-        SHAPES.iter().map(|shape| Case::smooth(op.clone(), vec![s.floats(shape, low, high)])).collect();
-    cases.push(Case::skip(op.clone(), vec![Tensor::from_vec(&[SPECIAL.len()], SPECIAL.to_vec())], SINGULAR));
-    cases
-}
-
-/// Cases of an op of two float operands that is smooth for elements of the first in `a.0 .. a.1` and of the second in
-/// `b.0 .. b.1`, and one at all pairs of special floats.
-pub fn float_pair_cases<O: Into<Op> + Clone>(
-    s: &mut Sampler,
-    op: &O,
-    a: (f64, f64),
-    b: (f64, f64),
-) -> Vec<Case> {
-    let mut cases: Vec<Case> = SHAPES
-        .iter()
-        .map(|shape| Case::smooth(op.clone(), vec![s.floats(shape, a.0, a.1), s.floats(shape, b.0, b.1)]))
-        .collect();
-    cases.push(Case::skip(op.clone(), pairs(&SPECIAL), SINGULAR));
-    cases
-}
-
-/// Cases of an op of one integer operand, at the ends of the range of every integer dtype and in between.
-pub fn int_cases<O: Into<Op> + Clone>(op: &O) -> Vec<Case> {
-    fn of<T: Element>(values: &[T]) -> Tensor {
-        Tensor::from_vec(&[values.len()], values.to_vec())
-    }
-    [of(&I32), of(&I64), of(&U8)].into_iter().map(|x| Case::smooth(op.clone(), vec![x])).collect()
-}
-
-/// Cases of an op of two integer operands, at all pairs of the ends of the range of every integer dtype and in between.
-pub fn int_pair_cases<O: Into<Op> + Clone>(op: &O) -> Vec<Case> {
-    [pairs(&I32), pairs(&I64), pairs(&U8)].into_iter().map(|x| Case::smooth(op.clone(), x)).collect()
-}
-
-/// Cases of an op of two operands of dtype bool: all pairs.
-pub fn bool_pair_cases<O: Into<Op> + Clone>(op: &O) -> Vec<Case> {
-    vec![Case::smooth(op.clone(), pairs(&[false, true]))]
-}
-
-const I32: [i32; 9] = [i32::MIN, i32::MIN + 1, -7, -1, 0, 1, 2, 7, i32::MAX];
-const I64: [i64; 9] = [i64::MIN, i64::MIN + 1, -7, -1, 0, 1, 2, 7, i64::MAX];
-const U8: [u8; 6] = [0, 1, 2, 7, 128, 255];
-
-/// Two tensors that hold all pairs of the values.
-fn pairs<T: Element>(values: &[T]) -> Vec<Tensor> {
-    let n = values.len();
-    let pick = |at: fn(usize, usize) -> usize| {
-        Tensor::from_vec(&[n, n], (0..n * n).map(|i| values[at(i, n)]).collect())
-    };
-    vec![pick(|i, n| i / n), pick(|i, n| i % n)]
 }
