@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{Access, Affine, BinaryOp, Body, CompareOp, FoldOp, Guard, Inst, InstKind, ScalarId, UnaryOp};
+use super::{
+    Access, Affine, BinaryOp, Body, CompareOp, FoldOp, Guard, Inst, InstKind, ScalarId, Store, UnaryOp,
+};
 use crate::tensor::Scalar;
 use crate::types::DType;
 
@@ -294,6 +296,14 @@ impl FoldOp {
             | FoldOp::ArgMin(a) => f(a),
             FoldOp::Dot(a, b) => [a, b].into_iter().for_each(f),
         }
+    }
+}
+
+impl Store {
+    /// Calls `f` with the value that is kept and with an indirect coordinate, to change them.
+    pub fn each_operand_mut(&mut self, mut f: impl FnMut(&mut ScalarId)) {
+        f(&mut self.value);
+        self.indirect.iter_mut().for_each(|i| f(&mut i.value));
     }
 }
 

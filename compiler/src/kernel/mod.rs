@@ -38,10 +38,12 @@
 
 mod affine;
 mod build;
+pub mod math;
 mod names;
 mod parse;
 mod parse_body;
 mod print;
+mod sweep;
 #[cfg(test)]
 pub(crate) mod testing;
 mod uses;
@@ -50,6 +52,7 @@ mod verify;
 pub use affine::Affine;
 pub use build::BodyBuilder;
 pub use parse::parse;
+pub use sweep::sweep;
 pub use uses::{Part, Uses};
 pub use verify::{MAX_STORES, verify};
 

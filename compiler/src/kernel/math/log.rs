@@ -1,0 +1,110 @@
+//! The logarithms.
+//!
+//! `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`; then `log x = k·ln 2 + f - f²/2 + f³·p(f)`, with ln 2 as a sum of two parts,
+//! the first so short that `k` times it is exact.
+
+use super::float::{Coefficients, FloatBuilder};
+use crate::kernel::ScalarId;
+
+/// `p` with the least relative error in `log(1 + f)`: 2^-28.2 and 2^-57.5.
+const P: Coefficients = Coefficients {
+    f32: &[
+        3.3333313e-1,
+        -2.500001e-1,
+        2.0002119e-1,
+        -1.6667996e-1,
+        1.4219552e-1,
+        -1.2405587e-1,
+        1.1888168e-1,
+        -1.1675669e-1,
+        6.746648e-2,
+    ],
+    f64: &[
+        0.33333333333333454,
+        -0.2499999999999892,
+        0.1999999999994615,
+        -0.1666666666691438,
+        0.14285714293839935,
+        -0.124999999820201,
+        0.11111110516119442,
+        -0.10000000383242207,
+        0.09090933503613169,
+        -0.08333345760387233,
+        0.07691714509959768,
+        -0.07142000075231761,
+        0.0667514786440049,
+        -0.06269801023258245,
+        0.058177825890329486,
+        -0.05326779745486937,
+        0.05415963476807723,
+        -0.06275037325241806,
+        0.056968678508447314,
+        -0.024276194533223616,
+    ],
+};
+
+/// A positive number as `2ᵏ·significand`.
+pub(super) struct Parts {
+    /// `k` as a float.
+    pub k: ScalarId,
+    /// `k` at the place of the exponent.
+    pub k_bits: ScalarId,
+    /// From √½ to √2.
+    pub significand: ScalarId,
+}
+
+/// The parts of a positive normal number; for anything else, numbers without meaning.
+pub(super) fn parts(m: FloatBuilder, x: ScalarId) -> Parts {
+    let sqrt_half = m.pick(
+        i64::from(std::f32::consts::FRAC_1_SQRT_2.to_bits()),
+        std::f64::consts::FRAC_1_SQRT_2.to_bits() as i64,
+    );
+    let bits = m.bits_of(x);
+    let k = m.exponent(m.sub(bits, m.i(sqrt_half)));
+    let k_bits = m.at_exponent(k);
+    Parts { k: m.small_int_to_float(k), k_bits, significand: m.with_bits(m.sub(bits, k_bits)) }
+}
+
+/// `k·ln 2 + log(1 + f)`.
+fn combine(m: FloatBuilder, k: ScalarId, f: ScalarId) -> ScalarId {
+    let q = m.fma(f, m.polynomial(f, &P), m.c(-0.5));
+    let (high, low) = m.ln2_parts();
+    let rest = m.fma(m.mul(f, f), q, m.mul(k, m.c(low)));
+    m.fma(k, m.c(high), m.add(f, rest))
+}
+
+/// `log x` for positive normal `x`.
+pub(super) fn log_positive(m: FloatBuilder, x: ScalarId) -> ScalarId {
+    let Parts { k, significand, .. } = parts(m, x);
+    combine(m, k, m.sub(significand, m.c(1.0)))
+}
+
+/// `y`, the logarithm of `x`, put right where `x` is not a positive finite number.
+fn complete(m: FloatBuilder, x: ScalarId, y: ScalarId) -> ScalarId {
+    let positive = m.select(m.lt(x, m.c(f64::INFINITY)), y, x);
+    let other = m.select(m.gt(x, m.c(-m.min_normal())), m.c(f64::NEG_INFINITY), m.c(f64::NAN));
+    m.select(m.ge(x, m.c(m.min_normal())), positive, other)
+}
+
+/// `log x`.
+pub(super) fn log(m: FloatBuilder, x: ScalarId) -> ScalarId {
+    complete(m, x, log_positive(m, x))
+}
+
+/// `log(1 + x)`.
+///
+/// What the sum `1 + x` loses (Knuth's TwoSum) is added to `f`.
+pub(super) fn log1p(m: FloatBuilder, x: ScalarId) -> ScalarId {
+    let one = m.c(1.0);
+    let sum = m.add(one, x);
+    let x_in_sum = m.sub(sum, one);
+    let lost_of_x = m.sub(x, x_in_sum);
+    let lost = m.add(m.sub(one, m.sub(sum, x_in_sum)), lost_of_x);
+    let Parts { k, k_bits, significand } = parts(m, sum);
+    // 2¹⁻ᵏ is 0 or a number for every k; 2⁻ᵏ is not.
+    let scale = m.with_bits(m.sub(m.i(m.two_bits()), k_bits));
+    let y = combine(m, k, m.fma(m.mul(lost, m.c(0.5)), scale, m.sub(significand, one)));
+    // Keeps the sign of zeros.
+    let y = m.select(m.eq(y, m.c(0.0)), lost_of_x, y);
+    complete(m, sum, y)
+}
