@@ -10,6 +10,8 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::differentiate::differentiate;
 use crate::graph::eval::{State, evaluate_values, in_f64};
 use crate::graph::{Call, Expr, Function, Graph, Module, Variable};
+use crate::kernel;
+use crate::lower::lower;
 use crate::tensor::Tensor;
 use crate::types::{DType, TensorType};
 
@@ -65,6 +67,23 @@ pub fn inference_agrees_with_evaluation(case: &Case) -> Result<(), Broken> {
         true => Ok(()),
         false => Err(format!("inferred {inferred:?}, evaluated {evaluated:?}")),
     }
+}
+
+/// The op's kernels pass the verifier of Kernel IR.
+///
+/// # Errors
+/// If they do not.
+pub fn lowering_verifies(case: &Case) -> Result<(), Broken> {
+    let module = Rc::new(RefCell::new(module()));
+    let graph = Graph::over(Rc::clone(&module), Function::default(), Rc::default());
+    let params: Vec<Expr<'_>> = (case.operands.iter().enumerate())
+        .map(|(n, t)| graph.placeholder(&format!("p{n}"), t.dtype(), t.shape()))
+        .collect();
+    for (n, result) in graph.add_many(case.op.clone(), &params).into_iter().enumerate() {
+        graph.result(&format!("r{n}"), result);
+    }
+    let lowered = lower(&module.borrow(), &Function { name: "case".to_owned(), ..graph.into_function() });
+    kernel::verify(&lowered).map_err(|errors| errors.to_string())
 }
 
 /// Gradients, and gradients of gradients, are what central differences along random directions say, in f64. The latter
@@ -236,6 +255,11 @@ mod tests {
     #[test]
     fn inference_agrees_with_evaluation_at_every_case() {
         check(inference_agrees_with_evaluation);
+    }
+
+    #[test]
+    fn lowering_verifies_at_every_case() {
+        check(lowering_verifies);
     }
 
     #[test]

@@ -36,8 +36,12 @@ impl Elementwise for Select {
         expect_dtype(Self::NAME, condition, |d| d == DType::Bool, "a condition of dtype bool")?;
         expect_same(Self::NAME, &[a.clone(), b.clone()])?;
         expect_dtype(Self::NAME, a, |_| true, "any dtype")?;
-        expect_same(Self::NAME, &[condition.clone(), a.with_dtype(DType::Bool)])?;
-        Ok(a.clone())
+        match condition.shape == a.shape {
+            true => Ok(a.clone()),
+            false => Err(Diagnostic::new("E0203", "`select` needs a condition of the shape of its other operands")
+                .note(format!("the condition is {condition}, the others are {a}"))
+                .help("use `broadcast` to make the shapes equal")),
+        }
     }
 
     fn eval(&self, operands: &[&Tensor]) -> Tensor {

@@ -1,5 +1,7 @@
 //! What elementwise ops share: the frame of their rules, inference and evaluation of one element at a time.
 
+#[cfg(test)]
+mod examples;
 mod laws;
 mod samples;
 #[cfg(test)]
