@@ -1,14 +1,20 @@
 //! The Bessemer compiler: from a dataflow graph to native code.
 
+#![deny(unsafe_code)]
+
+pub mod backend;
 pub mod codegen;
 pub mod diagnostic;
 pub mod differentiate;
 pub mod fuse;
 pub mod graph;
+pub mod jit;
 pub mod kernel;
 pub mod lower;
 pub mod memory;
+pub mod object;
 pub mod ops;
+pub mod program;
 pub mod tensor;
 pub mod text;
 pub mod types;

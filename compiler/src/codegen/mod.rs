@@ -10,6 +10,7 @@ mod check;
 mod combine;
 mod cranelift_emitter;
 mod emitter;
+pub mod entry;
 mod fold;
 pub mod fpmode;
 pub mod frame;
@@ -22,6 +23,7 @@ mod stage;
 mod store;
 mod target;
 #[cfg(test)]
+#[expect(unsafe_code, reason = "tasks are called with memory that ends at a guard page")]
 mod testing;
 #[cfg(test)]
 mod tests;

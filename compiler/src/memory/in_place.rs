@@ -19,9 +19,9 @@
 //! - A stage after `s` may store to `e`, but only for the point of the kernel's axes that `p` belongs to, for points
 //!   of the kernel's axes don't depend on each other; and for this point `s` has run by then.
 //!
-//! So every load of `e` comes before every store to it. For this a schedule has to run each point of `s` exactly once:
-//! a tail that recomputes elements of the strip before it would read what it wrote. By P4 an entry point that ends
-//! with an error has overwritten nothing.
+//! So every load of `e` comes before every store to it. This asks two things of the code generator: each point of
+//! `s` runs exactly once (a tail that recomputes elements of the strip before it would read what it wrote), and loads of
+//! a stage's body are not moved behind its stores. By P4 an entry point that ends with an error has overwritten nothing.
 
 use super::Uses;
 use crate::kernel::{Access, BufferId, BufferKind, Kernel, KernelFunction, Part, Stage};

@@ -40,7 +40,7 @@ pub enum Location {
 
 /// A value to copy into a variable when all kernels have run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct VariableCopy {
     /// The double-buffered value.
     pub from: BufferId,
     /// Offset of the variable in the state block, in bytes.
@@ -56,7 +56,7 @@ pub struct MemoryPlan {
     /// Where each buffer is stored.
     pub locations: SecondaryMap<BufferId, Location>,
     /// Values of variables that are double-buffered, in order of the buffers.
-    pub copies: Vec<Copy>,
+    pub copies: Vec<VariableCopy>,
     /// Variables that are assigned in place, by their numbers, sorted.
     pub in_place: Vec<usize>,
     /// Size of the arena.
@@ -98,7 +98,7 @@ pub fn plan(f: &KernelFunction, params: usize, variables: &[usize]) -> Result<Me
             BufferKind::Variable(v) => Location::State(variables[v]),
             BufferKind::Next(v) if plan.in_place.binary_search(&v).is_ok() => Location::State(variables[v]),
             BufferKind::Next(v) => {
-                plan.copies.push(Copy { from: id, to: variables[v], bytes: buffer.bytes() });
+                plan.copies.push(VariableCopy { from: id, to: variables[v], bytes: buffer.bytes() });
                 stored.push(id);
                 Location::None
             }

@@ -17,7 +17,7 @@ fn in_place(f: &KernelFunction) -> bool {
     let next = f.buffers.iter().find(|(_, b)| matches!(b.kind, BufferKind::Next(0))).unwrap().0;
     match plan.locations[next] {
         Location::State(64) => assert!(plan.copies.is_empty() && plan.in_place == [0]),
-        Location::Arena(_) => assert_eq!(plan.copies, [Copy { from: next, to: 64, bytes: 128 }]),
+        Location::Arena(_) => assert_eq!(plan.copies, [VariableCopy { from: next, to: 64, bytes: 128 }]),
         other => panic!("a next value is in the state or in the arena, found {other:?}"),
     }
     plan.in_place == [0]
@@ -166,7 +166,7 @@ fn p4_a_check_that_needs_the_assigned_value_needs_two_buffers() {
     assert_eq!(names(&f), ["k0", "k1"]);
     let plan = plan(&f, 1, &[64]).unwrap();
     assert_eq!(plan.in_place, []);
-    assert_eq!(plan.copies, [Copy { from: next, to: 64, bytes: 12 }]);
+    assert_eq!(plan.copies, [VariableCopy { from: next, to: 64, bytes: 12 }]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn variables_that_swap_need_one_buffer_more() {
     assert_eq!(names(&f), ["k0", "k1"]);
     let plan = plan(&f, 0, &[64, 128]).unwrap();
     assert_eq!(plan.in_place, [1]);
-    assert_eq!(plan.copies, [Copy { from: next[0], to: 64, bytes: 64 }]);
+    assert_eq!(plan.copies, [VariableCopy { from: next[0], to: 64, bytes: 64 }]);
     // The copy lives until the end.
     assert_eq!(plan.peak.bytes, 64);
 }

@@ -1,0 +1,47 @@
+//! Sources from text, for tests.
+
+use std::collections::BTreeMap;
+
+use super::{Source, SourceModule};
+use crate::kernel::{BufferKind, KernelFunction, parse};
+use crate::program::NamedType;
+use crate::types::TensorType;
+
+/// The functions in some texts as a module named `test`. Parameters, results and variables have the names and types of
+/// their buffers.
+pub fn source(texts: &[&str]) -> SourceModule {
+    let mut variables = BTreeMap::new();
+    let functions = texts
+        .iter()
+        .map(|text| {
+            let kernels = parse("test", text).unwrap_or_else(|e| panic!("{e}"));
+            variables.extend(numbered(&kernels, |kind| match kind {
+                BufferKind::Variable(n) | BufferKind::Next(n) => Some(*n),
+                _ => None,
+            }));
+            let params = numbered(&kernels, |kind| match kind {
+                BufferKind::Param(n) => Some(*n),
+                _ => None,
+            });
+            let results = numbered(&kernels, |kind| match kind {
+                BufferKind::Result(n) => Some(*n),
+                _ => None,
+            });
+            Source { kernels, params: in_order(params), results: in_order(results) }
+        })
+        .collect();
+    SourceModule { name: "test".into(), variables: in_order(variables), functions }
+}
+
+fn numbered(f: &KernelFunction, number: impl Fn(&BufferKind) -> Option<usize>) -> BTreeMap<usize, NamedType> {
+    let named = f.buffers.values().filter_map(|b| {
+        let ty = TensorType::new(b.dtype, b.shape.as_slice());
+        Some((number(&b.kind)?, NamedType { name: b.name.clone(), ty }))
+    });
+    named.collect()
+}
+
+fn in_order(numbered: BTreeMap<usize, NamedType>) -> Vec<NamedType> {
+    assert!(numbered.keys().copied().eq(0..numbered.len()), "numbers count from 0");
+    numbered.into_values().collect()
+}

@@ -1,0 +1,322 @@
+//! The entry point of a function: runs its kernels in order.
+//!
+//! ```text
+//! if ctx.abi_version is another: return AbiMismatch
+//! set flush-to-zero
+//! for each kernel:
+//!   fill its frame
+//!   if it is worth threads and ctx has a parallel_for: ctx.parallel_for(ctx.pool, task, frame, chunks)
+//!   else: task(frame, 0, chunks, 0)
+//!   if it checks indices and ctx.index_error.flag is set: restore the mode, return IndexOutOfRange
+//! copy the new values of double-buffered variables
+//! if variables were assigned: state.step += 1
+//! restore the mode, return Ok
+//! ```
+//!
+//! The plan guarantees that no variable is overwritten before the last check.
+
+use bessemer_runtime::abi::{ABI_VERSION, Context, StateHeader, Status};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, Block, FuncRef, InstBuilder, MemFlagsData, SigRef, Signature, StackSlotData, StackSlotKind,
+    Value, types,
+};
+use cranelift_entity::SecondaryMap;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module};
+
+use super::fpmode::SavedMode;
+use super::kernel::{EmittedKernel, task_signature};
+use super::{CodegenError, Target, fpmode, frame};
+use crate::kernel::{BufferId, BufferKind, Kernel, KernelFunction};
+use crate::memory::{Location, MemoryPlan, VariableCopy};
+use crate::types::DType;
+
+/// The largest size of a program's constants together, in bytes: code reaches them by 32-bit offsets.
+pub const MAX_CONSTANT_BYTES: usize = 1 << 30;
+
+/// What an entry point is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryParts<'a> {
+    /// Name of its symbol, which is exported.
+    pub symbol: &'a str,
+    /// The function, with kernels in order of execution.
+    pub function: &'a KernelFunction,
+    /// The tasks of the kernels, one each, in order.
+    pub kernels: &'a [EmittedKernel],
+    /// Where buffers are stored.
+    pub plan: &'a MemoryPlan,
+    /// Whether it assigns variables.
+    pub exclusive: bool,
+}
+
+/// Emits an entry point, an [`EntryFn`](bessemer_runtime::abi::EntryFn), and the constants that its kernels read.
+///
+/// # Errors
+/// [`CodegenError::Module`] if Cranelift refuses the code.
+pub fn emit_entry(
+    module: &mut dyn Module,
+    target: &Target,
+    parts: &EntryParts<'_>,
+) -> Result<FuncId, CodegenError> {
+    let mut signature = Signature::new(target.call_conv());
+    signature.params.extend([AbiParam::new(types::I64); 4]);
+    signature.returns.push(AbiParam::new(types::I32));
+    let func = module.declare_function(parts.symbol, Linkage::Export, &signature)?;
+    let constants = define_constants(module, parts)?;
+    let mode = fpmode::declare(module, target)?;
+    let mut context = module.make_context();
+    context.func.signature = signature;
+
+    let mut variables = FunctionBuilderContext::new();
+    let mut builder = FunctionBuilder::new(&mut context.func, &mut variables);
+    let entry = builder.create_block();
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let [ctx, state, scratch, args] = *builder.block_params(entry) else {
+        unreachable!("an entry point has four parameters")
+    };
+    return_unless_same_abi(&mut builder, ctx);
+    let mode = mode.enter(module, &mut builder);
+    let bad_index = builder.create_block();
+    builder.set_cold_block(bad_index);
+    let mut code = EntryCode { parts, constants, builder, ctx, state, scratch, args, mode, bad_index };
+    code.run_kernels(module, target);
+    code.copy_variables(target);
+    code.finish();
+    code.builder.seal_all_blocks();
+    code.builder.finalize(module.target_config());
+    module.define_function(func, &mut context)?;
+    Ok(func)
+}
+
+/// Puts the constants that kernels read into read-only data objects.
+fn define_constants(
+    module: &mut dyn Module,
+    parts: &EntryParts<'_>,
+) -> Result<SecondaryMap<BufferId, Option<DataId>>, CodegenError> {
+    let f = parts.function;
+    let mut constants: SecondaryMap<BufferId, Option<DataId>> = SecondaryMap::new();
+    for &buffer in parts.kernels.iter().flat_map(|k| &k.buffers) {
+        let id = f.storage(buffer);
+        let BufferKind::Constant(tensor) = &f.buffers[id].kind else { continue };
+        if constants[id].is_some() {
+            continue;
+        }
+        let name = format!("{}.{id}", parts.symbol);
+        let data = module.declare_data(&name, Linkage::Local, false, false)?;
+        let mut bytes = tensor.to_bytes();
+        // An empty object would share its address with the next one, which some linkers refuse.
+        bytes.resize(bytes.len().max(1), 0);
+        let mut description = DataDescription::new();
+        description.define(bytes.into_boxed_slice());
+        description.set_align(bessemer_runtime::abi::ALIGN as u64);
+        module.define_data(data, &description)?;
+        constants[id] = Some(data);
+    }
+    Ok(constants)
+}
+
+fn return_unless_same_abi(builder: &mut FunctionBuilder<'_>, ctx: Value) {
+    let version = load(builder, types::I32, ctx, Context::ABI_VERSION_OFFSET);
+    let same = builder.ins().icmp_imm_u(IntCC::Equal, version, i64::from(ABI_VERSION));
+    let (go_on, refuse) = (builder.create_block(), builder.create_block());
+    builder.set_cold_block(refuse);
+    builder.ins().brif(same, go_on, &[], refuse, &[]);
+    builder.switch_to_block(refuse);
+    return_status(builder, Status::AbiMismatch);
+    builder.switch_to_block(go_on);
+}
+
+fn return_status(builder: &mut FunctionBuilder<'_>, status: Status) {
+    let code = builder.ins().iconst(types::I32, i64::from(status.code()));
+    builder.ins().return_(&[code]);
+}
+
+/// Loads a field at an offset in bytes that is small: of a context or a header.
+fn load(builder: &mut FunctionBuilder<'_>, ty: types::Type, base: Value, offset: usize) -> Value {
+    builder.ins().load(ty, MemFlagsData::trusted(), base, offset as i32)
+}
+
+/// An entry point in the making.
+struct EntryCode<'a> {
+    parts: &'a EntryParts<'a>,
+    constants: SecondaryMap<BufferId, Option<DataId>>,
+    builder: FunctionBuilder<'a>,
+    ctx: Value,
+    state: Value,
+    scratch: Value,
+    args: Value,
+    mode: SavedMode,
+    /// Where to go after an index was found out of range.
+    bad_index: Block,
+}
+
+impl EntryCode<'_> {
+    fn run_kernels(&mut self, module: &mut dyn Module, target: &Target) {
+        let kernels = self.parts.kernels;
+        let frame_size = kernels.iter().map(|k| frame::size(k.buffers.len())).max().unwrap_or(0);
+        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(
+            StackSlotKind::ExplicitSlot,
+            frame_size as u32,
+            3,
+        ));
+        let parallel_for = {
+            let mut signature = Signature::new(target.call_conv());
+            signature.params.extend([AbiParam::new(types::I64); 4]);
+            self.builder.import_signature(signature)
+        };
+        debug_assert_eq!(task_signature(target).params.len(), 4);
+        for (kernel, task) in self.parts.function.kernels.iter().zip(kernels) {
+            if task.chunks == 0 {
+                continue;
+            }
+            let frame = self.builder.ins().stack_addr(types::I64, slot, 0);
+            self.fill_frame(module, frame, task);
+            let func = module.declare_func_in_func(task.func, self.builder.func);
+            if kernel.schedule.threads && task.chunks > 1 {
+                self.call_parallel(func, parallel_for, frame, task.chunks);
+            } else {
+                self.call_serial(func, frame, task.chunks);
+            }
+            self.leave_on_bad_index(kernel);
+        }
+    }
+
+    /// Writes the frame of a kernel: see [`frame`].
+    fn fill_frame(&mut self, module: &mut dyn Module, frame: Value, task: &EmittedKernel) {
+        let worker_base = self.offset(self.scratch, self.parts.plan.arena_bytes);
+        let stride = self.builder.ins().iconst(types::I64, task.worker_bytes as i64);
+        let mut fields = vec![
+            (frame::CONTEXT, self.ctx),
+            (frame::WORKER_BASE, worker_base),
+            (frame::WORKER_STRIDE, stride),
+        ];
+        for (n, &buffer) in task.buffers.iter().enumerate() {
+            fields.push((frame::buffer(n), self.address(module, buffer)));
+        }
+        for (offset, value) in fields {
+            self.builder.ins().store(MemFlagsData::trusted(), value, frame, offset as i32);
+        }
+    }
+
+    fn address(&mut self, module: &mut dyn Module, buffer: BufferId) -> Value {
+        match self.parts.plan.locations[buffer] {
+            Location::Argument(n) => load(&mut self.builder, types::I64, self.args, 8 * n),
+            Location::State(offset) => self.offset(self.state, offset),
+            Location::Arena(offset) => self.offset(self.scratch, offset),
+            Location::Constant => {
+                let data = self.constants[self.parts.function.storage(buffer)];
+                let data = data.expect("constants that kernels read are defined");
+                let symbol = module.declare_data_in_func(data, self.builder.func);
+                self.builder.ins().symbol_value(types::I64, symbol)
+            }
+            Location::None => unreachable!("{buffer} is in a frame, so the plan has a place for it"),
+        }
+    }
+
+    fn offset(&mut self, base: Value, bytes: usize) -> Value {
+        if bytes == 0 { base } else { self.builder.ins().iadd_imm_s(base, bytes as i64) }
+    }
+
+    fn call_serial(&mut self, task: FuncRef, frame: Value, chunks: u64) {
+        let begin = self.builder.ins().iconst(types::I64, 0);
+        let end = self.builder.ins().iconst(types::I64, chunks as i64);
+        let worker = self.builder.ins().iconst(types::I32, 0);
+        self.builder.ins().call(task, &[frame, begin, end, worker]);
+    }
+
+    fn call_parallel(&mut self, task: FuncRef, parallel_for: SigRef, frame: Value, chunks: u64) {
+        let b = &mut self.builder;
+        let (hooked, serial, done) = (b.create_block(), b.create_block(), b.create_block());
+        let hook = load(b, types::I64, self.ctx, Context::PARALLEL_FOR_OFFSET);
+        b.ins().brif(hook, hooked, &[], serial, &[]);
+
+        b.switch_to_block(hooked);
+        let pool = load(b, types::I64, self.ctx, Context::POOL_OFFSET);
+        let address = b.ins().func_addr(types::I64, task);
+        let count = b.ins().iconst(types::I64, chunks as i64);
+        b.ins().call_indirect(parallel_for, hook, &[pool, address, frame, count]);
+        b.ins().jump(done, &[]);
+
+        self.builder.switch_to_block(serial);
+        self.call_serial(task, frame, chunks);
+        self.builder.ins().jump(done, &[]);
+        self.builder.switch_to_block(done);
+    }
+
+    fn leave_on_bad_index(&mut self, kernel: &Kernel) {
+        if !self.parts.function.uses(kernel).checks {
+            return;
+        }
+        let go_on = self.builder.create_block();
+        let flag = load(&mut self.builder, types::I32, self.ctx, Context::INDEX_ERROR_FLAG_OFFSET);
+        self.builder.ins().brif(flag, self.bad_index, &[], go_on, &[]);
+        self.builder.switch_to_block(go_on);
+    }
+
+    /// Copies the new values of double-buffered variables into the state.
+    fn copy_variables(&mut self, target: &Target) {
+        for copy in &self.parts.plan.copies {
+            self.copy(target, copy);
+        }
+    }
+
+    /// Copies in a loop of 64 bytes at a time and straight-line code for the rest; both ends are aligned to 64.
+    fn copy(&mut self, target: &Target, copy: &VariableCopy) {
+        let Location::Arena(offset) = self.parts.plan.locations[copy.from] else {
+            unreachable!("the new value of a double-buffered variable is in the arena")
+        };
+        let from = self.offset(self.scratch, offset);
+        let to = self.offset(self.state, copy.to);
+        let widest = if target.lanes(DType::F32) > 1 { types::I8X16 } else { types::I64 };
+        let whole = copy.bytes - copy.bytes % 64;
+        if whole > 0 {
+            let b = &mut self.builder;
+            let (head, done) = (b.create_block(), b.create_block());
+            let position = b.append_block_param(head, types::I64);
+            let start = b.ins().iconst(types::I64, 0);
+            b.ins().jump(head, &[start.into()]);
+            b.switch_to_block(head);
+            let (source, sink) = (b.ins().iadd(from, position), b.ins().iadd(to, position));
+            self.copy_bytes(source, sink, 0..64, widest);
+            let b = &mut self.builder;
+            let next = b.ins().iadd_imm_s(position, 64);
+            let more = b.ins().icmp_imm_u(IntCC::UnsignedLessThan, next, whole as i64);
+            b.ins().brif(more, head, &[next.into()], done, &[]);
+            b.switch_to_block(done);
+        }
+        if copy.bytes > whole {
+            let (source, sink) = (self.offset(from, whole), self.offset(to, whole));
+            self.copy_bytes(source, sink, 0..copy.bytes - whole, widest);
+        }
+    }
+
+    /// Copies a range of less than 128 bytes with the widest moves that fit.
+    fn copy_bytes(&mut self, from: Value, to: Value, range: std::ops::Range<usize>, widest: types::Type) {
+        let mut position = range.start;
+        for ty in [widest, types::I64, types::I32, types::I16, types::I8] {
+            let width = ty.bytes() as usize;
+            while range.end - position >= width {
+                let value = load(&mut self.builder, ty, from, position);
+                self.builder.ins().store(MemFlagsData::trusted(), value, to, position as i32);
+                position += width;
+            }
+        }
+    }
+
+    /// Returns, in both ways.
+    fn finish(&mut self) {
+        if self.parts.exclusive {
+            let step = load(&mut self.builder, types::I64, self.state, StateHeader::STEP_OFFSET);
+            let next = self.builder.ins().iadd_imm_s(step, 1);
+            let offset = StateHeader::STEP_OFFSET as i32;
+            self.builder.ins().store(MemFlagsData::trusted(), next, self.state, offset);
+        }
+        self.mode.leave(&mut self.builder);
+        return_status(&mut self.builder, Status::Ok);
+        self.builder.switch_to_block(self.bad_index);
+        self.mode.leave(&mut self.builder);
+        return_status(&mut self.builder, Status::IndexOutOfRange);
+    }
+}

@@ -1,0 +1,245 @@
+//! What a caller has to know of compiled code: plain data, with nothing left of the graph.
+
+use bessemer_runtime::abi::{ProgramLayout, StateHeader, align_up};
+
+use crate::diagnostic::Diagnostic;
+use crate::kernel::{BufferId, BufferKind, CheckSite, KernelFunction};
+use crate::memory::MemoryPlan;
+use crate::types::TensorType;
+
+/// A compiled module: where its variables are stored and how its entry points are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Name of the module.
+    pub name: String,
+    /// Where variables are stored.
+    pub state: StateLayout,
+    /// In the order in which the functions were given.
+    pub entries: Vec<Entry>,
+}
+
+/// A tensor with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedType {
+    /// Name in the source, such as `x` or `dense1/kernel`.
+    pub name: String,
+    /// Dtype and shape; the batch size is bound.
+    pub ty: TensorType,
+}
+
+/// Where variables are stored in the state block. All figures are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateLayout {
+    /// In the order of the module's variables.
+    pub variables: Vec<VariableLayout>,
+    /// Size of the state block with its header, a multiple of 64.
+    pub bytes: usize,
+}
+
+/// Where a variable is stored: dense, row-major.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableLayout {
+    /// Its name and type.
+    pub variable: NamedType,
+    /// Offset from the start of the state block, in bytes; a multiple of 64.
+    pub offset: usize,
+    /// Size in bytes, without padding.
+    pub bytes: usize,
+}
+
+/// An entry point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Name of the function.
+    pub name: String,
+    /// Arguments that it reads, in order.
+    pub params: Vec<NamedType>,
+    /// Arguments that it writes, in order; they follow the parameters.
+    pub results: Vec<NamedType>,
+    /// Whether it assigns variables, so that no other call may use the state meanwhile.
+    pub exclusive: bool,
+    /// What its checks compare; the site of an index error is a position in this list.
+    pub checks: Vec<CheckSite>,
+    /// Number of kernels.
+    pub kernels: usize,
+    /// Floating-point operations of a call.
+    pub flops: u64,
+    /// Bytes of scratch that each worker needs, a multiple of 64.
+    pub worker_bytes: usize,
+    /// How the scratch that all workers share is used.
+    pub memory: MemoryReport,
+}
+
+/// How an entry point uses the arena, for people. All figures are in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// Size of the arena, a multiple of 64.
+    pub arena_bytes: usize,
+    /// Size that it would have if nothing were reused.
+    pub without_reuse_bytes: usize,
+    /// Bytes alive at the peak: no arena could be smaller.
+    pub peak_bytes: usize,
+    /// What is alive at the peak, with sizes, the largest first.
+    pub holders: Vec<(String, usize)>,
+    /// Names of the variables that could not be assigned in place, so that their new values are copied at the end.
+    pub copied: Vec<String>,
+}
+
+impl StateLayout {
+    /// A layout for variables with these names and types.
+    ///
+    /// # Errors
+    /// `E0611` if they exceed the address space together.
+    pub fn new(variables: impl IntoIterator<Item = NamedType>) -> Result<StateLayout, Diagnostic> {
+        let mut layout = StateLayout { variables: Vec::new(), bytes: StateHeader::SIZE };
+        for variable in variables {
+            let offset = layout.bytes;
+            let bytes = byte_size(&variable.ty);
+            layout.bytes = bytes
+                .and_then(align_up)
+                .and_then(|padded| offset.checked_add(padded))
+                .filter(|&end| isize::try_from(end).is_ok())
+                .ok_or_else(|| {
+                    Diagnostic::new("E0611", "the variables exceed the address space")
+                        .note(format!("`@{}` : {} does not fit", variable.name, variable.ty))
+                })?;
+            layout.variables.push(VariableLayout { variable, offset, bytes: bytes.unwrap_or(0) });
+        }
+        Ok(layout)
+    }
+
+    /// The offsets of the variables, in bytes, in order.
+    pub fn offsets(&self) -> Vec<usize> {
+        self.variables.iter().map(|v| v.offset).collect()
+    }
+
+    /// Identifies the meaning of a state block: the FNV-1a hash, 64 bits, of the lines `NAME : TYPE` of all variables.
+    /// It is the same wherever and whenever it is computed.
+    pub fn fingerprint(&self) -> u64 {
+        let lines = self.variables.iter().map(|v| format!("{} : {}\n", v.variable.name, v.variable.ty));
+        lines.fold(0xcbf2_9ce4_8422_2325, |hash, line| {
+            line.bytes().fold(hash, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        })
+    }
+}
+
+/// Size of a tensor in bytes; `None` on overflow or if its batch size is not bound.
+fn byte_size(ty: &TensorType) -> Option<usize> {
+    let (elements, _) = ty.shape.elements().filter(|&(_, power)| power == 0)?;
+    elements.checked_mul(ty.dtype.bytes())
+}
+
+impl Program {
+    /// How much memory a caller has to provide.
+    pub fn layout(&self) -> ProgramLayout {
+        let most = |of: fn(&Entry) -> usize| self.entries.iter().map(of).max().unwrap_or(0) as u64;
+        ProgramLayout {
+            scratch_bytes_per_worker: most(|e| e.worker_bytes),
+            ..ProgramLayout::new(
+                self.state.fingerprint(),
+                self.state.bytes as u64,
+                most(|e| e.memory.arena_bytes),
+            )
+        }
+    }
+
+    /// Position and description of the entry point with this name.
+    pub fn entry(&self, name: &str) -> Option<(usize, &Entry)> {
+        self.entries.iter().enumerate().find(|(_, e)| e.name == name)
+    }
+}
+
+impl MemoryReport {
+    /// What people want to know of a plan for `f`.
+    pub fn new(f: &KernelFunction, plan: &MemoryPlan) -> MemoryReport {
+        let name = |id: BufferId| {
+            let buffer = &f.buffers[id];
+            if buffer.name.is_empty() { format!("{id}") } else { buffer.name.clone() }
+        };
+        MemoryReport {
+            arena_bytes: plan.arena_bytes,
+            without_reuse_bytes: plan.without_reuse_bytes,
+            peak_bytes: plan.peak.bytes,
+            holders: plan.peak.holders.iter().map(|&(id, bytes)| (name(id), bytes)).collect(),
+            copied: plan.copies.iter().map(|copy| name(copy.from)).collect(),
+        }
+    }
+}
+
+/// Whether a function assigns variables.
+pub(crate) fn assigns(f: &KernelFunction) -> bool {
+    f.buffers.values().any(|b| matches!(b.kind, BufferKind::Next(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::DType;
+
+    fn variable(name: &str, dtype: DType, shape: &[usize]) -> NamedType {
+        NamedType { name: name.into(), ty: TensorType::new(dtype, shape) }
+    }
+
+    #[test]
+    fn variables_follow_the_header_at_multiples_of_64() {
+        let layout = StateLayout::new([
+            variable("w", DType::F32, &[17]),
+            variable("empty", DType::F64, &[0, 3]),
+            variable("b", DType::Bool, &[]),
+        ])
+        .unwrap();
+        assert_eq!(layout.offsets(), [64, 192, 192]);
+        assert_eq!(layout.variables.iter().map(|v| v.bytes).collect::<Vec<_>>(), [68, 0, 1]);
+        assert_eq!(layout.bytes, 256);
+    }
+
+    #[test]
+    fn variables_beyond_the_address_space_are_refused() {
+        let huge = || variable("w", DType::F64, &[1 << 59]);
+        assert!(StateLayout::new([huge()]).is_ok());
+        assert_eq!(StateLayout::new([huge(), huge()]).unwrap_err().code, "E0611");
+        assert_eq!(StateLayout::new([variable("w", DType::F32, &[1 << 62])]).unwrap_err().code, "E0611");
+        assert_eq!(
+            StateLayout::new([variable("w", DType::F32, &[1 << 40, 1 << 40])]).unwrap_err().code,
+            "E0611"
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_is_that_of_names_and_types() {
+        let of = |variables: &[NamedType]| StateLayout::new(variables.to_vec()).unwrap().fingerprint();
+        let w = variable("w", DType::F32, &[2, 3]);
+        // FNV-1a of nothing, and of "w : f32[2,3]\n".
+        assert_eq!(of(&[]), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(of(std::slice::from_ref(&w)), FINGERPRINT);
+        assert_ne!(of(&[variable("w", DType::F32, &[3, 2])]), FINGERPRINT);
+        assert_ne!(of(&[variable("v", DType::F32, &[2, 3])]), FINGERPRINT);
+        assert_ne!(of(&[w.clone(), w]), FINGERPRINT);
+    }
+
+    const FINGERPRINT: u64 = 0x4ceb_bde7_6f72_19cc;
+
+    #[test]
+    fn scratch_is_enough_for_every_entry_point() {
+        let entry = |arena_bytes, worker_bytes| Entry {
+            name: format!("f{arena_bytes}"),
+            params: vec![],
+            results: vec![],
+            exclusive: false,
+            checks: vec![],
+            kernels: 0,
+            flops: 0,
+            worker_bytes,
+            memory: MemoryReport { arena_bytes, ..MemoryReport::default() },
+        };
+        let program = Program {
+            name: "p".into(),
+            state: StateLayout::new([]).unwrap(),
+            entries: vec![entry(128, 64), entry(64, 192)],
+        };
+        assert_eq!(program.layout().state_size(), Some(64));
+        assert_eq!(program.layout().scratch_size(3), Some(128 + 3 * 192));
+        assert_eq!(program.entry("f64").map(|(n, _)| n), Some(1));
+        assert_eq!(program.entry("f65"), None);
+    }
+}
