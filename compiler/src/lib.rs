@@ -15,6 +15,7 @@ pub mod memory;
 pub mod object;
 pub mod ops;
 pub mod program;
+pub mod schedule;
 pub mod tensor;
 pub mod text;
 pub mod types;

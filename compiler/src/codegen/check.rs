@@ -134,8 +134,9 @@ fn check_schedule(
 
 /// A bound on the number of values that a stage's code has.
 fn estimate(stage: &Stage, schedule: &StageSchedule) -> usize {
-    // A leaf for full blocks, and up to three for what remains, of a chunk and of the last chunk.
-    const LEAVES: usize = 8;
+    // A leaf for full blocks, and up to three for what remains, of a chunk and of the last chunk; with a panel, also for
+    // parts of the fold and of the rows.
+    let leaves = if matches!(schedule, StageSchedule::Tile { pack: true, .. }) { 32 } else { 8 };
     let points = match *schedule {
         StageSchedule::Scalar => 1,
         StageSchedule::Strip { lanes, .. } => 4 * lanes,
@@ -146,5 +147,5 @@ fn estimate(stage: &Stage, schedule: &StageSchedule) -> usize {
         size.saturating_mul(fold.lanes).saturating_mul(4)
     });
     let stage_size = stage.body.insts.len() + 4 * stage.stores.len();
-    fold.saturating_add(stage_size).saturating_mul(points).saturating_mul(LEAVES)
+    fold.saturating_add(stage_size).saturating_mul(points).saturating_mul(leaves)
 }

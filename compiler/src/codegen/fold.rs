@@ -5,6 +5,7 @@
 
 use cranelift_codegen::ir::Value;
 
+use super::access::FlatAccess;
 use super::body::{Lanes, Shared, Site, emit_body};
 use super::combine::Combine;
 use super::cranelift_emitter::CraneliftEmitter;
@@ -12,7 +13,7 @@ use super::emitter::{VectorEmitter, VectorType};
 use super::loops::Emission;
 use super::plan::{BodyPlan, Surroundings, VectorAxis, fold_operands};
 use super::point::{Coord, Point, affine_at, whole};
-use crate::kernel::{Affine, Axis, Fold, FoldKind};
+use crate::kernel::{Affine, Axis, Fold, FoldKind, FoldOp, InstKind, ScalarId};
 use crate::types::{DType, dense_strides};
 
 /// About how many instructions are unrolled in the body of a loop.
@@ -42,6 +43,19 @@ fn position_dtype(lanes: usize) -> DType {
     if lanes == 4 { DType::I32 } else { DType::I64 }
 }
 
+/// Whether the accumulators of a fold can be kept in vectors of so many lanes.
+pub(crate) fn accumulators_fit(fold: &Fold, lanes: usize) -> bool {
+    fold.accumulators.iter().all(|a| {
+        let operand = fold_operands(a.op)[0];
+        let dtype = fold.body.insts[operand].dtype;
+        let is_position = matches!(a.op, FoldOp::ArgMax(_) | FoldOp::ArgMin(_));
+        let positions = fold.axes.iter().product::<usize>();
+        let positions_fit = !is_position || lanes < 4 || positions <= i32::MAX as usize;
+        let combination = InstKind::Fma(operand, operand, operand);
+        CraneliftEmitter::has_vector_form(&combination, dtype, dtype, lanes) && positions_fit
+    })
+}
+
 impl<'k> FoldPlan<'k> {
     /// The plan of a fold whose axes start at `first_axis`.
     pub(super) fn new(
@@ -68,21 +82,9 @@ impl<'k> FoldPlan<'k> {
         FoldPlan { fold, first_axis, combines: combines.collect(), body, single, position }
     }
 
-    /// Whether accumulators can be kept in vectors of so many lanes.
-    pub(super) fn can_vectorize(fold: &Fold, lanes: usize) -> bool {
-        fold.accumulators.iter().all(|a| {
-            let operand = fold_operands(a.op)[0];
-            let is_position =
-                matches!(a.op, crate::kernel::FoldOp::ArgMax(_) | crate::kernel::FoldOp::ArgMin(_));
-            let positions_fit =
-                !is_position || lanes < 4 || fold.axes.iter().product::<usize>() <= i32::MAX as usize;
-            let zero = crate::kernel::InstKind::Const(crate::tensor::Scalar::zero(DType::Bool));
-            let dtype = fold.body.insts[operand].dtype;
-            let arithmetic = crate::kernel::InstKind::Fma(operand, operand, operand);
-            CraneliftEmitter::has_vector_form(&zero, DType::Bool, DType::Bool, lanes)
-                && CraneliftEmitter::has_vector_form(&arithmetic, dtype, dtype, lanes)
-                && positions_fit
-        })
+    /// Reads a value of the fold's body from memory that holds it.
+    pub(super) fn replace(&mut self, value: ScalarId, access: &FlatAccess) {
+        self.body.replace::<CraneliftEmitter<'_, '_>>(value, access.clone());
     }
 
     /// Lanes that are consecutive on the fold's innermost axis.
@@ -106,8 +108,15 @@ impl<'k> FoldPlan<'k> {
         (0..self.combines[accumulator].slots()).map(|slot| (before + slot) * self.groups() + group).collect()
     }
 
+    /// The types of what is kept for one point.
+    pub(super) fn kept_types(&self) -> Vec<VectorType> {
+        let lanes = self.body.lanes();
+        let slots = self.combines.iter().flat_map(|c| (0..c.slots()).map(|slot| c.slot_dtype(slot)));
+        slots.flat_map(|dtype| std::iter::repeat_n(VectorType { dtype, lanes }, self.groups())).collect()
+    }
+
     /// What every point starts from.
-    fn start(&self, e: &mut CraneliftEmitter<'_, '_>) -> Vec<Value> {
+    pub(super) fn start(&self, e: &mut CraneliftEmitter<'_, '_>) -> Vec<Value> {
         let lanes = self.body.lanes();
         let mut kept = Vec::new();
         for combine in &self.combines {
@@ -211,42 +220,73 @@ impl<'k> FoldPlan<'k> {
     ) -> Vec<Accumulators> {
         debug_assert_eq!(self.fold.kind, FoldKind::Reduce);
         let start = self.start(&mut emission.e);
-        let mut kept: Vec<Value> = points.iter().flat_map(|_| start.clone()).collect();
-        if !self.fold.axes.contains(&0) {
-            let mut points = points.to_vec();
-            kept = self.over_axes(emission, &mut points, 0, None, kept);
-        }
-        let own = |n: usize| &kept[n * self.kept()..][..self.kept()];
-        (0..points.len()).map(|n| self.finish(emission, own(n))).collect()
+        let kept: Vec<Value> = points.iter().flat_map(|_| start.clone()).collect();
+        let all = (Coord::fixed(0), self.fold.axes.first().copied().unwrap_or(1));
+        let kept = self.part(emission, points, all, kept);
+        self.results(emission, points.len(), &kept)
     }
 
-    /// Emits the axes of the fold from `level` inwards.
+    /// Emits the part of the fold for some coordinates of its outermost axis: the first one, and how many. Parts must come
+    /// in order, and be multiples of the number of partial results.
+    pub(super) fn part(
+        &self,
+        emission: &mut Emission<'_, '_>,
+        points: &[Point<Value>],
+        range: (Coord<Value>, usize),
+        kept: Vec<Value>,
+    ) -> Vec<Value> {
+        match self.fold.axes.contains(&0) {
+            true => kept,
+            false => self.over_axes(emission, &mut points.to_vec(), 0, range, None, kept),
+        }
+    }
+
+    /// The results of so many points, from what was kept for them.
+    pub(super) fn results(
+        &self,
+        emission: &mut Emission<'_, '_>,
+        points: usize,
+        kept: &[Value],
+    ) -> Vec<Accumulators> {
+        let own = |n: usize| &kept[n * self.kept()..][..self.kept()];
+        (0..points).map(|n| self.finish(emission, own(n))).collect()
+    }
+
+    /// Emits the axes of the fold from `level` inwards, of which the first has these coordinates.
     fn over_axes(
         &self,
         emission: &mut Emission<'_, '_>,
         points: &mut [Point<Value>],
         level: usize,
+        range: (Coord<Value>, usize),
         loop_axis: Option<Axis>,
         kept: Vec<Value>,
     ) -> Vec<Value> {
         let axis = self.first_axis + level;
-        let extents = &self.fold.axes[level..];
-        if extents.len() == 1 {
-            return self.innermost(emission, points, axis, loop_axis, kept);
-        }
-        let size = extents.iter().product::<usize>() * self.step_cost(points.len());
+        let Some(&inner_extent) = self.fold.axes.get(level + 1) else {
+            return self.innermost(emission, points, range, loop_axis, kept);
+        };
+        let (start, length) = range;
         let inner = |emission: &mut Emission<'_, '_>, points: &mut [Point<Value>], coord, loop_axis, kept| {
             set(points, axis, coord);
-            self.over_axes(emission, points, level + 1, loop_axis, kept)
+            self.over_axes(emission, points, level + 1, (Coord::fixed(0), inner_extent), loop_axis, kept)
         };
-        if extents[0] == 1 || (loop_axis.is_some() && size <= UNROLLED) {
-            return (0..extents[0])
-                .fold(kept, |kept, c| inner(emission, points, Coord::fixed(c as i64), loop_axis, kept));
+        let size = length * self.fold.axes[level + 1..].iter().product::<usize>();
+        let small = size.saturating_mul(self.step_cost(points.len())) <= UNROLLED;
+        if length == 1 || (loop_axis.is_some() && small) {
+            return (0..length)
+                .fold(kept, |kept, c| inner(emission, points, start.plus(c as i64), loop_axis, kept));
         }
-        let (first, end) = (emission.e.word(0), emission.e.word(extents[0] as i64));
+        let (first, end) = self.bounds(emission, start, length);
         emission.count(first, end, 1, &kept, &mut |emission, counter, kept| {
             inner(emission, points, Coord::counted(counter), Some(axis), kept.to_vec())
         })
+    }
+
+    /// The first of so many coordinates, and the one after the last.
+    fn bounds(&self, emission: &mut Emission<'_, '_>, start: Coord<Value>, length: usize) -> (Value, Value) {
+        let first = whole(&mut emission.e, (start.base, start.offset));
+        (first, whole(&mut emission.e, (start.base, start.offset + length as i64)))
     }
 
     /// About how many instructions one element takes at so many points.
@@ -267,14 +307,14 @@ impl<'k> FoldPlan<'k> {
         &self,
         emission: &mut Emission<'_, '_>,
         points: &mut [Point<Value>],
-        axis: Axis,
+        (start, length): (Coord<Value>, usize),
         loop_axis: Option<Axis>,
         mut kept: Vec<Value>,
     ) -> Vec<Value> {
-        let extent = self.fold.axes[axis - self.first_axis];
+        let axis = self.first_axis + self.fold.axes.len() - 1;
         let (partials, along) = (self.fold.lanes, self.along());
-        let span = partials * self.unroll(extent, points.len());
-        let main = extent / span * span;
+        let span = partials * self.unroll(length, points.len());
+        let main = length / span * span;
         let vectors = |emission: &mut Emission<'_, '_>,
                        points: &mut [Point<Value>],
                        start: Coord<Value>,
@@ -287,27 +327,22 @@ impl<'k> FoldPlan<'k> {
             }
         };
         if main > span {
-            let (first, end) = (emission.e.word(0), emission.e.word(main as i64));
+            let (first, end) = self.bounds(emission, start, main);
             kept = emission.count(first, end, span, &kept, &mut |emission, counter, kept| {
                 let mut kept = kept.to_vec();
                 vectors(emission, points, Coord::counted(counter), span, Some(axis), &mut kept);
                 kept
             });
         } else if main > 0 {
-            vectors(emission, points, Coord::fixed(0), span, loop_axis, &mut kept);
+            vectors(emission, points, start, span, loop_axis, &mut kept);
         }
-        let rest = (extent - main) / along * along;
-        vectors(emission, points, Coord::fixed(main as i64), rest, loop_axis, &mut kept);
+        let rest = (length - main) / along * along;
+        vectors(emission, points, start.plus(main as i64), rest, loop_axis, &mut kept);
         if let Some(single) = &self.single {
-            for c in main + rest..extent {
-                set(points, axis, Coord::fixed(c as i64));
-                self.single_step(
-                    emission,
-                    single,
-                    &At { points, loop_axis },
-                    (c - main) % partials,
-                    &mut kept,
-                );
+            for c in main + rest..length {
+                set(points, axis, start.plus(c as i64));
+                let at = At { points, loop_axis };
+                self.single_step(emission, single, &at, (c - main) % partials, &mut kept);
             }
         }
         kept

@@ -3,7 +3,7 @@
 use cranelift_entity::SecondaryMap;
 
 use super::access::Placement;
-use super::tile::panel_bytes;
+use super::panel::PanelShape;
 use crate::kernel::{
     Affine, Body, BufferId, BufferKind, Chunks, InstKind, Kernel, KernelFunction, StageSchedule,
 };
@@ -130,7 +130,7 @@ impl Layout {
         }
         let panels = kernel.stages.iter().enumerate().map(|(n, stage)| {
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
-            panel_bytes(stage.fold.as_ref(), schedule)
+            PanelShape::new(stage.fold.as_ref(), schedule).map_or(Some(0), PanelShape::bytes)
         });
         let panel = panels.collect::<Option<Vec<_>>>().map(|sizes| sizes.into_iter().max().unwrap_or(0));
         layout.panel_offset = layout.reserve(panel)?;

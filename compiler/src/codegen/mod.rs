@@ -17,6 +17,7 @@ pub mod frame;
 pub mod kernel;
 mod layout;
 mod loops;
+mod panel;
 mod plan;
 mod point;
 mod stage;
@@ -29,7 +30,9 @@ mod testing;
 mod tests;
 mod tile;
 
+pub(crate) use fold::accumulators_fit;
 pub use plan::can_vectorize;
+pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
 pub use target::{CpuLevel, Target};
 
 use std::fmt;

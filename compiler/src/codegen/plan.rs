@@ -16,7 +16,7 @@ use crate::kernel::{
 use crate::types::DType;
 
 /// The axes that a value depends on, one bit each. Values that depend on an accumulator have every bit.
-pub(super) type Axes = u64;
+pub(crate) type Axes = u64;
 
 /// A vector of points: the axis that they are consecutive on, and how many they are.
 pub(super) type VectorAxis = Option<(Axis, usize)>;
@@ -37,11 +37,11 @@ pub(super) struct BodyPlan<'k> {
 }
 
 /// What is known of the kernel that a body is part of.
-pub(super) struct Surroundings<'k> {
-    pub(super) placements: &'k SecondaryMap<BufferId, Placement>,
-    pub(super) checks: &'k [CheckSite],
+pub(super) struct Surroundings<'s> {
+    pub(super) placements: &'s SecondaryMap<BufferId, Placement>,
+    pub(super) checks: &'s [CheckSite],
     /// Extents of the stage's axes.
-    pub(super) extents: &'k [usize],
+    pub(super) extents: &'s [usize],
 }
 
 fn bits_of<'a>(exprs: impl IntoIterator<Item = &'a Affine>) -> Axes {
@@ -53,7 +53,7 @@ fn guard_bits(guards: &[Guard]) -> Axes {
 }
 
 /// The axes that each value of a body depends on.
-fn dependencies(body: &Body) -> Vec<Axes> {
+pub(crate) fn dependencies(body: &Body) -> Vec<Axes> {
     let mut depends: Vec<Axes> = Vec::with_capacity(body.insts.len());
     for inst in body.insts.values() {
         let own = match &inst.kind {
@@ -76,7 +76,7 @@ pub(super) fn is_shift(op: BinaryOp) -> bool {
 }
 
 /// The operands of a fold, in order.
-pub(super) fn fold_operands(op: FoldOp) -> Vec<ScalarId> {
+pub(crate) fn fold_operands(op: FoldOp) -> Vec<ScalarId> {
     match op {
         FoldOp::Sum(a)
         | FoldOp::Prod(a)
@@ -207,21 +207,40 @@ impl<'k> BodyPlan<'k> {
         self.vector.map_or(1, |v| v.1)
     }
 
+    /// How often an instruction is emitted: once, or once for every lane.
+    fn times(&self, value: ScalarId) -> usize {
+        if self.as_vector(value) || !self.varies(value) { 1 } else { self.lanes() }
+    }
+
     /// Number of instructions that are emitted.
     pub(super) fn cost(&self) -> usize {
-        let cost = |i: usize| match self.as_vector[i] || !self.varies(ScalarId::new(i)) {
-            true => 1,
-            false => self.lanes(),
-        };
-        (0..self.insts.len()).filter(|&i| self.needed[i]).map(cost).sum()
+        (0..self.insts.len()).filter(|&i| self.needed[i]).map(|i| self.times(ScalarId::new(i))).sum()
     }
+}
+
+/// The plan of a body whose loads are all contiguous.
+fn plan_of_values<'k>(body: &'k Body, roots: &[ScalarId], axis: Axis, lanes: usize) -> BodyPlan<'k> {
+    let accesses = vec![None; body.insts.len()];
+    let vector = (lanes > 1).then_some((axis, lanes));
+    let mut plan = BodyPlan::with_accesses(body, roots.to_vec(), accesses, &[], vector);
+    plan.analyse::<CraneliftEmitter<'_, '_>>();
+    plan
 }
 
 /// Whether a body, of which `roots` are needed, can be emitted over vectors of `lanes` consecutive points of `axis`
 /// without computing a value lane by lane; loads that are strided or guarded along the axis are the exception.
 pub fn can_vectorize(body: &Body, roots: &[ScalarId], axis: Axis, lanes: usize) -> bool {
-    let accesses = vec![None; body.insts.len()];
-    let mut plan = BodyPlan::with_accesses(body, roots.to_vec(), accesses, &[], Some((axis, lanes)));
-    plan.analyse::<CraneliftEmitter<'_, '_>>();
-    plan.is_vectorized()
+    plan_of_values(body, roots, axis, lanes).is_vectorized()
+}
+
+/// The instructions that a body takes for one vector of points, each with how often it is emitted: once, or once for
+/// every lane. Loads count as contiguous.
+pub(crate) fn instruction_counts(
+    body: &Body,
+    roots: &[ScalarId],
+    axis: Axis,
+    lanes: usize,
+) -> Vec<(ScalarId, usize)> {
+    let plan = plan_of_values(body, roots, axis, lanes);
+    body.insts.keys().filter(|s| plan.needed[s.index()]).map(|s| (s, plan.times(s))).collect()
 }

@@ -9,7 +9,7 @@ use cranelift_entity::SecondaryMap;
 use super::access::{FlatAccess, Placement};
 use super::body::{Shared, Site, emit_body};
 use super::cranelift_emitter::CraneliftEmitter;
-use super::fold::{Accumulators, FoldPlan};
+use super::fold::{Accumulators, FoldPlan, accumulators_fit};
 use super::loops::{Emission, Span};
 use super::plan::{BodyPlan, Surroundings, VectorAxis};
 use super::point::Point;
@@ -44,8 +44,7 @@ impl<'k> StageCode<'k> {
     /// The plan for vectors along an axis.
     pub(super) fn plan(&'k self, vector: VectorAxis) -> LeafPlan<'k> {
         let stage = self.stage;
-        let around =
-            Surroundings { placements: self.placements, checks: self.checks, extents: &self.extents };
+        let around = self.surroundings();
         let first_axis = self.spans.len();
         // A body runs at points of the stage, where vectors along a fold have become scalars.
         let body_vector = vector.filter(|&(axis, _)| axis < first_axis);
@@ -73,9 +72,14 @@ impl<'k> StageCode<'k> {
         }
     }
 
+    /// What bodies of the stage are planned with.
+    pub(super) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { placements: self.placements, checks: self.checks, extents: &self.extents }
+    }
+
     /// So many lanes of an axis, if accumulators fit them.
     pub(super) fn vector(&self, axis: Axis, lanes: usize) -> VectorAxis {
-        let fits = self.stage.fold.as_ref().is_none_or(|fold| FoldPlan::can_vectorize(fold, lanes));
+        let fits = self.stage.fold.as_ref().is_none_or(|fold| accumulators_fit(fold, lanes));
         (lanes > 1 && fits).then_some((axis, lanes))
     }
 
@@ -166,7 +170,7 @@ impl LeafPlan<'_> {
     }
 
     /// Emits the stage's body and its stores at every point.
-    fn bodies(
+    pub(super) fn bodies(
         &self,
         emission: &mut Emission<'_, '_>,
         points: &[Point<Value>],

@@ -126,6 +126,19 @@ impl Buffers {
 impl Compiled {
     /// Runs all kernels in order; chunks run one by one, the last chunk first, on changing workers.
     pub(super) fn run(&self, function: &KernelFunction, buffers: &Buffers, context: &mut Context) {
+        self.run_ranges(function, buffers, context, &|chunks| {
+            (0..chunks).rev().map(|chunk| (chunk, chunk + 1, chunk % 2)).collect()
+        });
+    }
+
+    /// Runs all kernels in order; of so many chunks, `ranges` gives those of each call, and its worker: 0 or 1.
+    fn run_ranges(
+        &self,
+        function: &KernelFunction,
+        buffers: &Buffers,
+        context: &mut Context,
+        ranges: &dyn Fn(u64) -> Vec<(u64, u64, u64)>,
+    ) {
         for kernel in &self.kernels {
             let scratch = Block::guarded(2 * kernel.worker_bytes).expect("memory");
             let mut words =
@@ -135,9 +148,9 @@ impl Compiled {
             let code = self.module.get_finalized_function(kernel.func);
             // SAFETY: the function was compiled with the signature of a task.
             let task: TaskFn = unsafe { std::mem::transmute(code) };
-            for chunk in (0..kernel.chunks).rev() {
+            for (begin, end, worker) in ranges(kernel.chunks) {
                 // SAFETY: the frame is what the kernel's layout asks for, and scratch serves two workers.
-                unsafe { task(words.as_ptr().cast(), chunk, chunk + 1, (chunk % 2) as u32) };
+                unsafe { task(words.as_ptr().cast(), begin, end, worker as u32) };
             }
         }
     }
@@ -173,34 +186,6 @@ pub(super) fn plain(dtype: DType, n: usize) -> Scalar {
         DType::U8 => Scalar::U8(mixed as u8),
         DType::I32 | DType::I64 => Scalar::I64(mixed as i64 % 41 - 20).convert(dtype),
         _ => Scalar::F64(mixed as f64 / f64::from(1 << 22) - 2.0).convert(dtype),
-    }
-}
-
-/// Numbers where arithmetic has its corners, mixed with plain ones.
-pub(super) fn corners(dtype: DType, n: usize) -> Scalar {
-    const FLOATS: [f64; 14] = [
-        0.0,
-        -0.0,
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        1.0,
-        -1.0,
-        0.5,
-        -2.5,
-        3e9,
-        -3e9,
-        1e30,
-        255.9,
-        1.5,
-    ];
-    const INTEGERS: [i64; 10] =
-        [0, 1, -1, i64::MAX, i64::MIN, i32::MAX as i64, i32::MIN as i64, 31, 255, 1 << 33];
-    match dtype {
-        _ if n % 3 == 2 => plain(dtype, n),
-        DType::F32 | DType::F64 => Scalar::F64(FLOATS[(n * 7 + n / 14) % 14]).convert(dtype),
-        DType::I64 | DType::I32 => Scalar::I64(INTEGERS[(n * 3 + n / 10) % 10]).convert(dtype),
-        _ => plain(dtype, n),
     }
 }
 

@@ -1,0 +1,194 @@
+//! Panels: the vector operand of a contraction, copied so that tiles read it from consecutive memory.
+//!
+//! A panel has the columns of one block, and as many elements of the fold as stay in the first-level cache while all
+//! rows use them. Where the fold has more, it is run in parts, and between two parts the accumulators of a block of rows
+//! are kept in memory; the order of additions stays the same.
+
+use cranelift_codegen::ir::Value;
+
+use super::access::{Base, FlatAccess};
+use super::body::{Shared, Site, emit_body};
+use super::cranelift_emitter::CraneliftEmitter;
+use super::emitter::{VectorEmitter, VectorType};
+use super::loops::{Emission, Length, Span};
+use super::plan::{BodyPlan, VectorAxis, fold_operands};
+use super::point::{Coord, Point, affine_at, whole};
+use super::stage::StageCode;
+use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule};
+use crate::tensor::Scalar;
+use crate::types::{DType, dense_strides};
+
+/// Bytes of a panel: half of a first-level cache of 32 KiB.
+const PANEL_BYTES: usize = 16 << 10;
+/// Rows whose accumulators are kept between two parts of a fold.
+pub(super) const KEPT_ROWS: usize = 512;
+
+/// The sizes of a panel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PanelShape {
+    pub(super) dtype: DType,
+    cols: usize,
+    /// Coordinates of the fold's outermost axis in a part.
+    pub(super) part: usize,
+    /// Elements of the fold for one coordinate of its outermost axis.
+    inner: usize,
+    /// Whether there are several parts.
+    pub(super) parts: bool,
+    /// Partial results of an accumulator.
+    lanes: usize,
+}
+
+impl PanelShape {
+    /// The panel of a stage that is scheduled to have one.
+    pub(super) fn new(fold: Option<&Fold>, schedule: &StageSchedule) -> Option<PanelShape> {
+        let (&StageSchedule::Tile { cols, row_operand, pack: true, .. }, Some(fold)) = (schedule, fold)
+        else {
+            return None;
+        };
+        let dtype = fold.body.insts[vector_operand(fold, row_operand)?].dtype;
+        let extent = fold.axes.first().copied().unwrap_or(1);
+        let inner = fold.axes.iter().skip(1).fold(1usize, |size, &e| size.saturating_mul(e));
+        let most = (PANEL_BYTES / dtype.bytes()) / cols.saturating_mul(inner).max(1);
+        // Parts of one axis must be whole rounds of the partial results.
+        let unit = if fold.axes.len() > 1 { 1 } else { fold.lanes };
+        let most = (most / unit * unit).max(unit);
+        // Equal parts need code for one size only.
+        let equal = (most / 2..=most)
+            .rev()
+            .find(|&part| part > 0 && part.is_multiple_of(unit) && extent.is_multiple_of(part));
+        let part = if most >= extent { extent } else { equal.unwrap_or(most) };
+        Some(PanelShape { dtype, cols, part, inner, parts: part < extent, lanes: fold.lanes })
+    }
+
+    /// Bytes of the panel; `None` if they are more than memory.
+    fn panel_bytes(self) -> Option<usize> {
+        self.part.checked_mul(self.inner)?.checked_mul(self.cols)?.checked_mul(self.dtype.bytes())
+    }
+
+    /// Bytes of the panel and of the accumulators behind it; `None` if they are more than memory.
+    pub(super) fn bytes(self) -> Option<usize> {
+        let kept = match self.parts {
+            true => self.cols.checked_mul(KEPT_ROWS * self.dtype.bytes())?.checked_mul(self.lanes)?,
+            false => 0,
+        };
+        self.panel_bytes()?.checked_next_multiple_of(64)?.checked_add(kept)
+    }
+
+    /// Bytes from the panel to the accumulators.
+    pub(super) fn kept_offset(self) -> i64 {
+        self.panel_bytes().map_or(0, |bytes| bytes.next_multiple_of(64) as i64)
+    }
+
+    /// Bytes from the accumulators to the vector of partial results of a row that starts at a column.
+    pub(super) fn kept_at(self, row: i64, partial: usize, col: i64) -> i64 {
+        ((row * self.lanes as i64 + partial as i64) * self.cols as i64 + col) * self.dtype.bytes() as i64
+    }
+
+    /// Bytes of the accumulators of a row.
+    pub(super) fn kept_stride(self) -> i64 {
+        self.kept_at(1, 0, 0)
+    }
+}
+
+/// The operand of a contraction that is read by vectors.
+fn vector_operand(fold: &Fold, row_operand: usize) -> Option<ScalarId> {
+    fold_operands(fold.accumulators.first()?.op).get(1 - row_operand).copied()
+}
+
+/// The vector operand of a stage, and where it is copied to.
+pub(super) struct Panel<'k> {
+    fold: &'k Fold,
+    pub(super) operand: ScalarId,
+    /// Where an element of the panel is, as if the panel had all columns and elements.
+    pub(super) access: FlatAccess,
+    pub(super) shape: PanelShape,
+    /// Where the panel is.
+    pub(super) start: Option<Value>,
+    first_axis: Axis,
+    col_axis: Axis,
+}
+
+impl<'k> Panel<'k> {
+    /// The panel of a stage that is scheduled to have one.
+    pub(super) fn new(code: &StageCode<'k>, start: Option<Value>) -> Option<Panel<'k>> {
+        let shape = PanelShape::new(code.stage.fold.as_ref(), code.schedule)?;
+        let &StageSchedule::Tile { col_axis, row_operand, .. } = code.schedule else { return None };
+        let fold = code.stage.fold.as_ref()?;
+        let first_axis = code.spans.len();
+        let element = shape.dtype.bytes() as i64;
+        let bytes = dense_strides(&fold.axes)
+            .iter()
+            .enumerate()
+            .map(|(i, &stride)| Affine::axis(first_axis + i).times((stride * shape.cols) as i64 * element))
+            .fold(Affine::axis(col_axis).times(element), |sum, term| sum.plus(&term));
+        let access = FlatAccess {
+            dtype: shape.dtype,
+            base: Base::Panel,
+            bytes,
+            indirect: None,
+            guards: Vec::new(),
+            fill: Scalar::zero(shape.dtype),
+            // It is written between two folds, never within one.
+            read_only: true,
+        };
+        let operand = vector_operand(fold, row_operand)?;
+        Some(Panel { fold, operand, access, shape, start, first_axis, col_axis })
+    }
+
+    /// Lets the panel start at a block's first column and a part's first coordinate: its base is where the first of
+    /// all would be.
+    pub(super) fn place(&self, emission: &mut Emission<'_, '_>, col: Coord<Value>, part: Coord<Value>) {
+        let mut origin = vec![Coord::fixed(0); self.first_axis + self.fold.axes.len()];
+        origin[self.col_axis] = col;
+        if let Some(coord) = origin.get_mut(self.first_axis) {
+            *coord = part;
+        }
+        let back = self.access.bytes.times(-1);
+        let word = affine_at(&mut emission.e, &back, &origin, self.start);
+        emission.bases.panel = Some(whole(&mut emission.e, word));
+    }
+
+    /// Emits the copy of a part for a block of columns.
+    pub(super) fn pack(
+        &self,
+        emission: &mut Emission<'_, '_>,
+        code: &StageCode<'k>,
+        vector: VectorAxis,
+        point: &Point<Value>,
+        (col, width): (Coord<Value>, usize),
+        (part, length): (Coord<Value>, usize),
+    ) {
+        if self.fold.axes.contains(&0) {
+            return;
+        }
+        let around = code.surroundings();
+        let plan = |vector| {
+            BodyPlan::new::<CraneliftEmitter<'_, '_>>(&self.fold.body, vec![self.operand], &around, vector)
+        };
+        let lanes = vector.map_or(1, |v| v.1);
+        let (wide, single) = (plan(vector), plan(None));
+        let mut axes: Vec<_> = (self.fold.axes.iter().enumerate())
+            .map(|(i, &extent)| (self.first_axis + i, Span::whole(extent)))
+            .collect();
+        if let Some((_, span)) = axes.first_mut() {
+            *span = Span { start: part, length: Length::Known(length) };
+        }
+        emission.nest(&axes, &mut point.clone(), &mut |emission, point| {
+            let copy = |plan: &BodyPlan<'_>, offset: usize, emission: &mut Emission<'_, '_>| {
+                let mut point = point.clone();
+                point[self.col_axis] = col.plus(offset as i64);
+                let site = Site { bases: &emission.bases, point: &point, accumulators: &[], loop_axis: None };
+                let ty = VectorType { dtype: self.shape.dtype, lanes: plan.lanes() };
+                for value in emit_body(&mut emission.e, plan, &site, &mut Shared::new()) {
+                    let value = value.vector(&mut emission.e, ty);
+                    let (address, offset) =
+                        self.access.address(&mut emission.e, &emission.bases, &point, None);
+                    emission.e.store(ty, value, address, offset);
+                }
+            };
+            let vectors = width / lanes * lanes;
+            (0..vectors).step_by(lanes).for_each(|offset| copy(&wide, offset, emission));
+            (vectors..width).for_each(|offset| copy(&single, offset, emission));
+        });
+    }
+}

@@ -1,0 +1,259 @@
+//! Chooses how kernels are run: chunks, vectors, tiles and threads.
+//!
+//! The choice is made by a simple cost model, in cycles of one core of the kind of machine that the project is measured on
+//! (see [`cost`]); it changes nothing of what is computed. It depends on the kernel and on the target's vectors only, never
+//! on a number of threads.
+//!
+//! - A contraction becomes a [tile](StageSchedule::Tile), if two of its axes can be the rows and the columns.
+//! - Any other stage becomes strips along the axis, and with the number of lanes, that cost least.
+//! - A kernel is cut into chunks of at least [`CHUNK_CYCLES`] each, and of as many bytes of local buffers as stay in
+//!   cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
+
+mod cost;
+mod tile;
+
+use crate::codegen::Target;
+use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule};
+use crate::types::DType;
+use cost::{Leaf, Model};
+
+/// Work that is worth a chunk of its own: about 20 µs.
+const CHUNK_CYCLES: f64 = 70_000.0;
+/// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
+const MAX_CHUNKS: usize = 64;
+/// Bytes of local buffers of a chunk that stay in the second-level cache.
+const LOCAL_BYTES: usize = 256 << 10;
+/// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
+const CHUNK_UNIT: usize = 16;
+
+/// What a person may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScheduleOptions {
+    /// Whether kernels use vectors and tiles; without, they run element by element.
+    pub vectors: bool,
+    /// Whether kernels may be given to several threads.
+    pub threads: bool,
+}
+
+impl Default for ScheduleOptions {
+    fn default() -> ScheduleOptions {
+        ScheduleOptions { vectors: true, threads: true }
+    }
+}
+
+/// Schedules every kernel of a function for a target.
+pub fn schedule(f: &mut KernelFunction, target: &Target, options: &ScheduleOptions) {
+    let schedules: Vec<Schedule> =
+        f.kernels.iter().map(|kernel| schedule_kernel(f, kernel, target, options)).collect();
+    for (kernel, schedule) in f.kernels.iter_mut().zip(schedules) {
+        kernel.schedule = schedule;
+    }
+}
+
+fn schedule_kernel(
+    f: &KernelFunction,
+    kernel: &Kernel,
+    target: &Target,
+    options: &ScheduleOptions,
+) -> Schedule {
+    let mut stages = Vec::new();
+    let mut cycles = 0.0;
+    for stage in &kernel.stages {
+        let model = Model { f, kernel, stage };
+        let (schedule, cost) = match options.vectors {
+            true => schedule_stage(&model, target),
+            false => (StageSchedule::Scalar, model.leaf(Leaf::Point)),
+        };
+        cycles += cost * model.points();
+        stages.push(schedule);
+    }
+    let chunks = choose_chunks(f, kernel, &stages, cycles);
+    let threads = options.threads && chunks.is_some() && cycles >= CHUNK_CYCLES;
+    Schedule { chunks, threads, stages }
+}
+
+/// The best schedule of a stage, and its cycles per point.
+fn schedule_stage(model: &Model<'_>, target: &Target) -> (StageSchedule, f64) {
+    if let Some(choice) = tile::choose(model, target) {
+        return choice;
+    }
+    let mut best = (StageSchedule::Scalar, model.leaf(Leaf::Point));
+    let mut lane_counts = vec![1];
+    for dtype in [DType::F64, DType::F32] {
+        let lanes = target.lanes(dtype);
+        if !lane_counts.contains(&lanes) {
+            lane_counts.push(lanes);
+        }
+    }
+    for axis in model.strip_axes() {
+        for &lanes in &lane_counts {
+            let Some(leaf) = model.strip(axis, lanes) else { continue };
+            let cost = model.leaf(leaf);
+            if cost < best.1 {
+                best = (StageSchedule::Strip { axis, lanes }, cost);
+            }
+        }
+    }
+    best
+}
+
+/// How a kernel that takes so many cycles is cut.
+fn choose_chunks(
+    f: &KernelFunction,
+    kernel: &Kernel,
+    stages: &[StageSchedule],
+    cycles: f64,
+) -> Option<Chunks> {
+    // A panel is packed once for a block of columns, so chunks along the columns repeat nothing.
+    let tile = stages.iter().find_map(|s| match *s {
+        StageSchedule::Tile { row_axis, col_axis, rows, cols, pack, .. } => {
+            Some((row_axis, rows, col_axis, cols, pack))
+        }
+        _ => None,
+    });
+    let axis_count = kernel.axes.len();
+    let long = |axis: Axis| axis < axis_count && kernel.axes[axis] > 1;
+    let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
+    let bytes = local_bytes(f, kernel);
+    let (axis, unit) = match tile {
+        Some((_, _, col_axis, cols, _))
+            if long(col_axis) && bytes == 0 && kernel.axes[col_axis] >= 2 * cols =>
+        {
+            (col_axis, cols)
+        }
+        Some((row_axis, rows, ..)) if long(row_axis) => (row_axis, rows),
+        _ => {
+            let enough = |axis: &Axis| kernel.axes[*axis] >= wanted;
+            let axis = (0..axis_count)
+                .find(enough)
+                .or_else(|| (0..axis_count).max_by_key(|&axis| (kernel.axes[axis], axis_count - axis)))?;
+            let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
+            (axis, if innermost { CHUNK_UNIT } else { 1 })
+        }
+    };
+    let extent = kernel.axes[axis];
+    let wanted = wanted.max(bytes.div_ceil(LOCAL_BYTES)).min(extent.max(1));
+    let block = extent.div_ceil(wanted).next_multiple_of(unit);
+    (block < extent).then_some(Chunks { axis, block })
+}
+
+/// Bytes that all local buffers of a kernel would take if it ran as one chunk.
+fn local_bytes(f: &KernelFunction, kernel: &Kernel) -> usize {
+    let stored = |stage: &Stage| stage.stores.iter().map(|s| s.buffer).collect::<Vec<_>>();
+    let mut locals: Vec<_> = kernel.stages.iter().flat_map(stored).collect();
+    locals.sort();
+    locals.dedup();
+    locals
+        .into_iter()
+        .filter(|&b| matches!(f.buffers[b].kind, BufferKind::Local))
+        .map(|b| f.buffers[b].bytes())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::parse;
+
+    fn scheduled(text: &str) -> Schedule {
+        let mut f = parse("test", text).unwrap_or_else(|e| panic!("{e}"));
+        let target = Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap();
+        schedule(&mut f, &target, &ScheduleOptions::default());
+        f.kernels.remove(0).schedule
+    }
+
+    /// `c = a · b`, where `b` is read as `[i2, i1]` or `[i1, i2]`.
+    fn contraction(rows: usize, cols: usize, transposed: bool) -> Schedule {
+        let (shape, index) =
+            if transposed { (format!("{cols},64"), "i1, i2") } else { (format!("64,{cols}"), "i2, i1") };
+        scheduled(&format!(
+            r#"kernels @t {{
+  buffer buf0 "a" : f32[{rows},64] param 0
+  buffer buf1 "b" : f32[{shape}] param 1
+  buffer buf2 "c" : f32[{rows},{cols}] result 0
+  kernel k0 (i0 < {rows}, i1 < {cols}) {{
+    stage {{
+      fold reduce (i2 < 64) {{
+        s0 = load buf0[i0, i2] : f32
+        s1 = load buf1[{index}] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      store s0, buf2[i0, i1]
+    }}
+  }}
+}}"#
+        ))
+    }
+
+    #[test]
+    fn contractions_become_tiles() {
+        let Schedule { stages, threads, .. } = contraction(8, 32, false);
+        assert!(!threads, "a few microseconds are not worth a second thread");
+        let tile = |row_axis, pack| StageSchedule::Tile {
+            row_axis,
+            col_axis: 1 - row_axis,
+            rows: 4,
+            cols: 8,
+            lanes: 4,
+            row_operand: row_axis,
+            pack,
+        };
+        assert_eq!(stages, [tile(0, false)]);
+        // Where neither operand can be read by vectors, the smaller one is packed.
+        assert_eq!(contraction(8, 32, true).stages, [tile(1, true)]);
+        assert_eq!(contraction(96, 32, true).stages, [tile(0, true)]);
+    }
+
+    #[test]
+    fn columns_of_tiles_are_cut_into_whole_blocks() {
+        let schedule = contraction(512, 1001, false);
+        assert!(schedule.threads);
+        let chunks = schedule.chunks.unwrap();
+        assert_eq!((chunks.axis, chunks.block % 8), (1, 0));
+        assert!(1001usize.div_ceil(chunks.block) > 1);
+    }
+
+    #[test]
+    fn rows_that_are_reduced_have_vectors_along_the_row() {
+        let text = r#"kernels @t {
+  buffer buf0 "x" : f32[7,100] param 0
+  buffer buf1 "y" : f32[7] result 0
+  kernel k0 (i0 < 7) {
+    stage {
+      fold reduce lanes 16 (i1 < 100) {
+        s0 = load buf0[i0, i1] : f32
+        acc0 = sum s0 : f32
+      }
+      s0 = acc0 : f32
+      store s0, buf1[i0]
+    }
+  }
+}"#;
+        assert_eq!(scheduled(text).stages, [StageSchedule::Strip { axis: 1, lanes: 4 }]);
+        // Without partial results, the vector can only be of several rows.
+        let in_order = text.replace("lanes 16", "lanes 1");
+        let strip = scheduled(&in_order).stages;
+        assert!(matches!(strip[..], [StageSchedule::Strip { axis: 0, .. }]), "{strip:?}");
+    }
+
+    #[test]
+    fn maps_are_cut_so_that_threads_share_no_line() {
+        let schedule = scheduled(
+            r#"kernels @t {
+  buffer buf0 "x" : f32[1000003] param 0
+  buffer buf1 "y" : f32[1000003] result 0
+  kernel k0 (i0 < 1000003) {
+    stage {
+      s0 = load buf0[i0] : f32
+      s1 = neg s0 : f32
+      store s1, buf1[i0]
+    }
+  }
+}"#,
+        );
+        assert_eq!(schedule.stages, [StageSchedule::Strip { axis: 0, lanes: 4 }]);
+        assert!(schedule.threads);
+        assert_eq!(schedule.chunks.unwrap().block % CHUNK_UNIT, 0);
+    }
+}
