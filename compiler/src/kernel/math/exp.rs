@@ -90,10 +90,10 @@ pub(super) fn expm1(m: FloatBuilder, x: ScalarId) -> ScalarId {
     let half = m.c(0.5);
     let s = scale(m, half, shifted);
     let h = m.fma(s, e, m.sub(s, half));
-    let y = saturate(m, x, highest(m), m.add(h, h));
-    let y = m.select(m.lt(x, m.pick_c(-18.0, -38.0)), m.c(-1.0), y);
     // Keeps the sign of zeros and what is too small to be halved.
-    m.select(m.eq(h, m.c(0.0)), r, y)
+    let y = m.select(m.eq(h, m.c(0.0)), r, m.add(h, h));
+    let y = saturate(m, x, highest(m), y);
+    m.select(m.lt(x, m.pick_c(-18.0, -38.0)), m.c(-1.0), y)
 }
 
 /// `eˣ - 1` for `0 ≤ x` where the result is finite; anything elsewhere, but NaN for NaN.
