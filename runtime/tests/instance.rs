@@ -345,6 +345,43 @@ fn threads_can_be_changed() {
     assert_eq!(run_add(&instance, 1), Ok(2), "variables stay");
 }
 
+/// Writes the byte of the scratch block that `*args[0]` says.
+unsafe extern "C" fn touch_scratch(
+    _: *mut Context,
+    _: *mut u8,
+    scratch: *mut u8,
+    args: *const *mut u8,
+) -> i32 {
+    // SAFETY: called with the offset of a byte that is inside.
+    unsafe { *scratch.add(*(*args).cast::<usize>()) = 1 };
+    Status::Ok.code()
+}
+
+#[test]
+fn room_can_be_made_for_another_program() {
+    let mut instance = Instance::guarded(layout(), Threads::serial()).expect("memory");
+    assert_eq!(run_add(&instance, 3), Ok(3));
+    let larger = ProgramLayout { scratch_bytes: 1 << 20, ..layout() };
+    assert_eq!(instance.reserve(&larger), Ok(()));
+    let mut last = (1usize << 20) + 63;
+    // SAFETY: `touch_scratch` wants an offset.
+    let touched = unsafe { instance.run(touch_scratch, &[(&raw mut last).cast()], Access::Shared) };
+    assert_eq!(touched, Ok(()));
+    assert_eq!(instance.reserve(&layout()), Ok(()));
+    assert_eq!(*instance.layout(), larger, "room is never given back");
+    assert_eq!(run_add(&instance, 1), Ok(4), "variables stay");
+
+    let refused = |program, status| {
+        let mut instance = serial();
+        assert_eq!(instance.reserve(&program), Err(status));
+        assert_eq!(*instance.layout(), layout());
+    };
+    refused(ProgramLayout { fingerprint: 1, ..layout() }, Status::ProgramMismatch);
+    refused(ProgramLayout { state_bytes: 192, ..layout() }, Status::ProgramMismatch);
+    refused(ProgramLayout { abi_version: ABI_VERSION + 1, ..layout() }, Status::AbiMismatch);
+    refused(ProgramLayout { scratch_bytes: u64::MAX, ..layout() }, Status::OutOfMemory);
+}
+
 #[test]
 fn a_caller_may_bring_a_pool() {
     unsafe extern "C" fn backwards(

@@ -118,6 +118,34 @@ impl Instance {
         Ok(())
     }
 
+    /// Makes room for the calls of one more program over the same variables, such as the same functions compiled for
+    /// another batch size.
+    ///
+    /// # Errors
+    /// [`Status::AbiMismatch`] if the program was compiled for another [`ABI_VERSION`];
+    /// [`Status::ProgramMismatch`] if its variables are others; [`Status::OutOfMemory`]. Then nothing has changed.
+    pub fn reserve(&mut self, program: &ProgramLayout) -> Result<(), Status> {
+        if program.abi_version != ABI_VERSION {
+            return Err(Status::AbiMismatch);
+        }
+        if (program.fingerprint, program.state_bytes) != (self.layout.fingerprint, self.layout.state_bytes) {
+            return Err(Status::ProgramMismatch);
+        }
+        let layout = ProgramLayout {
+            scratch_bytes: self.layout.scratch_bytes.max(program.scratch_bytes),
+            scratch_bytes_per_worker: self
+                .layout
+                .scratch_bytes_per_worker
+                .max(program.scratch_bytes_per_worker),
+            ..self.layout
+        };
+        if layout != self.layout {
+            self.scratch = scratch_for(&layout, &self.threads, self.allocate)?;
+            self.layout = layout;
+        }
+        Ok(())
+    }
+
     /// Calls an entry point. `args` are the inputs in order, then the outputs in order.
     ///
     /// # Errors
