@@ -9,6 +9,7 @@ use crate::codegen::entry::{EntryParts, MAX_CONSTANT_BYTES, emit_entry};
 use crate::codegen::kernel::{EmittedKernel, emit_kernel};
 use crate::codegen::{CodegenError, Target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::kernel::math::expand;
 use crate::kernel::{BufferKind, KernelFunction, verify};
 use crate::memory::{MemoryPlan, order, plan};
 use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, assigns};
@@ -100,6 +101,7 @@ fn compile_function(
     let Source { kernels: mut f, params, results } = source;
     times.step("verify", || verify(&f))?;
     check_interface(&f, &params, &results, state)?;
+    times.step("expand math", || expand(&mut f));
     times.step("order", || order(&mut f));
     let plan = times.step("plan memory", || plan(&f, params.len(), &state.offsets()))?;
     let tasks = times.step("emit kernels", || emit_kernels(module, target, &f))?;

@@ -26,7 +26,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module};
 
 use super::fpmode::SavedMode;
-use super::kernel::{EmittedKernel, task_signature};
+use super::kernel::EmittedKernel;
 use super::{CodegenError, Target, fpmode, frame};
 use crate::kernel::{BufferId, BufferKind, Kernel, KernelFunction};
 use crate::memory::{Location, MemoryPlan, VariableCopy};
@@ -166,7 +166,6 @@ impl EntryCode<'_> {
             signature.params.extend([AbiParam::new(types::I64); 4]);
             self.builder.import_signature(signature)
         };
-        debug_assert_eq!(task_signature(target).params.len(), 4);
         for (kernel, task) in self.parts.function.kernels.iter().zip(kernels) {
             if task.chunks == 0 {
                 continue;
@@ -279,7 +278,7 @@ impl EntryCode<'_> {
             b.ins().jump(head, &[start.into()]);
             b.switch_to_block(head);
             let (source, sink) = (b.ins().iadd(from, position), b.ins().iadd(to, position));
-            self.copy_bytes(source, sink, 0..64, widest);
+            self.copy_bytes(source, sink, 64, widest);
             let b = &mut self.builder;
             let next = b.ins().iadd_imm_s(position, 64);
             let more = b.ins().icmp_imm_u(IntCC::UnsignedLessThan, next, whole as i64);
@@ -288,16 +287,16 @@ impl EntryCode<'_> {
         }
         if copy.bytes > whole {
             let (source, sink) = (self.offset(from, whole), self.offset(to, whole));
-            self.copy_bytes(source, sink, 0..copy.bytes - whole, widest);
+            self.copy_bytes(source, sink, copy.bytes - whole, widest);
         }
     }
 
-    /// Copies a range of less than 128 bytes with the widest moves that fit.
-    fn copy_bytes(&mut self, from: Value, to: Value, range: std::ops::Range<usize>, widest: types::Type) {
-        let mut position = range.start;
+    /// Copies a few bytes with the widest moves that fit.
+    fn copy_bytes(&mut self, from: Value, to: Value, bytes: usize, widest: types::Type) {
+        let mut position = 0;
         for ty in [widest, types::I64, types::I32, types::I16, types::I8] {
             let width = ty.bytes() as usize;
-            while range.end - position >= width {
+            while bytes - position >= width {
                 let value = load(&mut self.builder, ty, from, position);
                 self.builder.ins().store(MemFlagsData::trusted(), value, to, position as i32);
                 position += width;

@@ -358,6 +358,29 @@ fn without_hooks_it_runs_serially_and_restores_the_mode() {
 }
 
 #[test]
+fn functions_are_expanded() {
+    let text = r#"kernels @f {
+  buffer buf0 "x" : f32[9] param 0
+  buffer buf1 "y" : f32[9] result 0
+  kernel k0 (i0 < 9) {
+    stage {
+      s0 = load buf0[i0] : f32
+      s1 = tanh s0 : f32
+      store s1, buf1[i0]
+    }
+  }
+}"#;
+    let entry = compile(&[text]).entry("f").unwrap();
+    let instance = entry.program.instance(Threads::serial()).unwrap();
+    let x = |i: usize| (i as f32 - 4.0) * 0.7;
+    let mut results = results_of(&entry);
+    entry.call(&instance, &[&floats(9, x)], &mut results).unwrap();
+    for (i, y) in results[0].array::<f32>().iter().enumerate() {
+        assert!((y - x(i).tanh()).abs() <= 4.0 * f32::EPSILON, "tanh({}) = {y}", x(i));
+    }
+}
+
+#[test]
 fn constants_aliases_and_the_random_state_are_found() {
     let text = r#"kernels @f {
   buffer buf0 "c" : i64[2,3] constant [1, 2, 3, 4, 5, 6]
