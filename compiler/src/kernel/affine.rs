@@ -98,7 +98,11 @@ impl Affine {
 
     /// The value at a point, given as the coordinate on every axis.
     pub fn at(&self, point: &[usize]) -> i64 {
-        self.terms.iter().fold(self.offset, |sum, &(axis, factor)| sum + factor * point[axis] as i64)
+        let mut sum = self.offset;
+        for &(axis, factor) in &self.terms {
+            sum += factor * point[axis] as i64;
+        }
+        sum
     }
 
     /// The least and the largest value over all points of axes with these extents; `None` if there is no point.

@@ -34,15 +34,18 @@
 //! - The order of additions is part of the meaning, so that every execution gives the same bits: a fold with `lanes`
 //!   L keeps L partial results; the element with coordinate `c` on the innermost fold axis goes to partial `c mod L`,
 //!   in row-major order of the fold's axes; at the end partials are combined pairwise (`p[i] ∘ p[i + L/2]`, then L/4 …).
-//! - Subnormal f32 and f64 operands and results of arithmetic are flushed to zero.
+//! - Subnormal f32 and f64 operands and results of arithmetic are flushed to zero; [`scalar`] says it to the bit.
+//! - Where a check fails, the kernel goes on with the nearest index, and the function ends after it ([`evaluate`]).
 
 mod affine;
 mod build;
+mod eval;
 pub mod math;
 mod names;
 mod parse;
 mod parse_body;
 mod print;
+pub mod scalar;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -51,6 +54,7 @@ mod verify;
 
 pub use affine::Affine;
 pub use build::BodyBuilder;
+pub use eval::{IndexError, Memory, Options, evaluate};
 pub use parse::parse;
 pub use sweep::sweep;
 pub use uses::{Part, Uses};

@@ -1,6 +1,7 @@
 use super::elementwise::prelude::*;
 use super::elementwise::{float_cases, infer_float, map_float};
-use std::f64::consts::{FRAC_2_SQRT_PI, PI};
+use crate::kernel::scalar::erf_inv;
+use std::f64::consts::FRAC_2_SQRT_PI;
 
 op_struct! {
     /// Inverse of the error function: `erf(out[i]) = a[i]`.
@@ -41,24 +42,6 @@ impl Elementwise for ErfInv {
     fn sample(s: &mut Sampler) -> Vec<Case> {
         float_cases(s, &ErfInv {}, -0.9, 0.9)
     }
-}
-
-/// Halley's iteration from the approximation of Winitzki ("A handy approximation for the error function and its
-/// inverse", 2008), whose error of 2e-3 it cubes each time; of erfc in the tail, where 1 - |x| is exact.
-fn erf_inv(x: f64) -> f64 {
-    if x.is_nan() || x.abs() >= 1.0 {
-        return if x.abs() == 1.0 { x * f64::INFINITY } else { f64::NAN };
-    }
-    let target = x.abs();
-    let log = libm::log1p(-target * target);
-    let half = 2.0 / (PI * 0.147) + log / 2.0;
-    let mut y = ((half * half - log / 0.147).sqrt() - half).max(0.0).sqrt();
-    for _ in 0..3 {
-        let excess = if target < 0.5 { libm::erf(y) - target } else { (1.0 - target) - libm::erfc(y) };
-        let step = excess / (FRAC_2_SQRT_PI * libm::exp(-y * y));
-        y -= step / (1.0 + y * step);
-    }
-    y.copysign(x)
 }
 
 #[cfg(test)]

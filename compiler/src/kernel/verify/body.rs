@@ -18,6 +18,9 @@ pub(super) fn check(function: &KernelFunction, errors: &mut Errors) {
     }
 }
 
+/// The largest magnitude of an affine expression (K0108): sums of a few of them fit 64 bits.
+const LIMIT: u128 = 1 << 62;
+
 /// What the rules need to know around a line, and where errors go.
 struct StageRules<'a> {
     function: &'a KernelFunction,
@@ -124,7 +127,7 @@ impl<'a> StageRules<'a> {
         if let Some((axis, _)) = unknown {
             return Err(("K0108", format!("axis `i{axis}` is not in scope")));
         }
-        match magnitude(expr, &self.extents) <= 1 << 62 {
+        match magnitude(expr, &self.extents) <= LIMIT {
             true => Ok(()),
             false => Err(("K0108", format!("`{expr}` may exceed 2^62"))),
         }
@@ -189,6 +192,10 @@ impl<'a> StageRules<'a> {
             ));
         }
         index.iter().try_for_each(|expr| self.affine(expr))?;
+        let terms = index.iter().zip(dense_strides(&to.shape));
+        if terms.map(|(expr, stride)| magnitude(expr, &self.extents) * stride as u128).sum::<u128>() > LIMIT {
+            return Err(("K0113", format!("a position in `{buffer}` may exceed 2^62")));
+        }
         let added =
             indirect.map(|i| self.indirect(body, index.len(), i).map(|bound| (i.axis, bound))).transpose()?;
         let Some(points) = self.points().and_then(|axes| within_guards(axes, guards)) else { return Ok(()) };

@@ -22,7 +22,8 @@
 //! - K0112 A check names a site; its position lies within the site's elements at every point; the bound fits the type.
 //!
 //! *Accesses*
-//! - K0113 The buffer exists; there is a coordinate for each of its axes; value and fill have its dtype.
+//! - K0113 The buffer exists; there is a coordinate for each of its axes; value and fill have its dtype. The coordinates
+//!   times the buffer's strides are together an expression that keeps the limit of K0108.
 //! - K0114 Coordinates are within the buffer at every point where the guards hold. Known of the points: the axes'
 //!   extents, guards on one axis, and guards on the coordinate itself plus a constant.
 //! - K0115 An indirect coordinate is on an axis of the buffer and comes from a check whose bound keeps it within.

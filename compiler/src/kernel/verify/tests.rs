@@ -330,6 +330,8 @@ fn k0113_and_k0114_accesses() {
     expect(&load("buf0[i0, i1 + i2 - 1] where 0 <= i1 + 2*i2 - 1 < 3 else 0"), &["K0114"]);
     expect(&load("buf0[i0, i1 + 100] where 0 <= i1 < 0 else 0"), &[]);
     expect(&load("buf0[i0, 100] where 0 <= 5 < 3 else 0"), &[]);
+    expect(&load("buf0[i0, 576460752303423488*i1] where 0 <= i1 < 1 else 0"), &[]);
+    expect(&load("buf0[1152921504606846976*i1, 0] where 0 <= i1 < 1 else 0"), &["K0113"]);
     // Where there is no point, nothing is out of bounds.
     expect(&function("kernel k (i0 < 0) { stage { s0 = load buf0[i0 + 9, 9] : f32 } }"), &[]);
     let mut f = parse("t", &load("buf0[i0, i2]")).unwrap();
