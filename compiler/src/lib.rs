@@ -14,6 +14,7 @@ pub mod lower;
 pub mod memory;
 pub mod object;
 pub mod ops;
+pub mod philox;
 pub mod program;
 pub mod schedule;
 pub mod tensor;

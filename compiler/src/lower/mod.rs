@@ -61,7 +61,7 @@ fn copy(out: &mut KernelFunction, from: BufferId, to: Buffer) {
     let to = out.buffers.push(to);
     let b = BodyBuilder::new();
     let value = b.load(identity_access(from, dtype, axes.len()), dtype);
-    let store = Store { value, buffer: to, index: identity(axes.len()), indirect: None, add: false };
+    let store = store(value, to, identity(axes.len()));
     push_kernel(
         out,
         axes,
@@ -233,11 +233,22 @@ impl LowerCx<'_> {
     /// Adds a kernel over the elements of the first result; `body` gives the one at the kernel's axes.
     pub fn map(&mut self, body: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> ScalarId) {
         let (axes, to) = (self.result_shape(0), self.result(0));
+        let index = identity(axes.len());
+        self.map_to(axes, to, index, body);
+    }
+
+    /// Adds a kernel over `axes`; `body` gives the element of `to` at `index`.
+    pub fn map_to(
+        &mut self,
+        axes: Vec<usize>,
+        to: BufferId,
+        index: Vec<Affine>,
+        body: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> ScalarId,
+    ) {
         let b = BodyBuilder::new();
         let value = body(self, &b);
-        let index = identity(axes.len());
-        let store = Store { value, buffer: to, index, indirect: None, add: false };
-        self.kernel(axes, vec![Stage { axes: vec![], fold: None, body: b.finish(), stores: vec![store] }]);
+        let stores = vec![store(value, to, index)];
+        self.kernel(axes, vec![Stage { axes: vec![], fold: None, body: b.finish(), stores }]);
     }
 
     /// Adds a kernel for an elementwise op; `body` gives an element of the result from those of the operands.
@@ -271,7 +282,7 @@ impl LowerCx<'_> {
         let b = BodyBuilder::new();
         let value = body(self, &b);
         let rank = self.out.buffers[to].shape.len();
-        let store = Store { value, buffer: to, index: identity(rank), indirect: None, add: false };
+        let store = store(value, to, identity(rank));
         let stage = Stage { axes: vec![], fold: Some(fold), body: b.finish(), stores: vec![store] };
         self.kernel(spec.axes, vec![stage]);
     }
@@ -286,4 +297,9 @@ impl LowerCx<'_> {
 /// An accumulator of this type.
 pub fn accumulator(op: FoldOp, dtype: DType) -> Accumulator {
     Accumulator { op, dtype }
+}
+
+/// A store of a value at an index.
+pub fn store(value: ScalarId, buffer: BufferId, index: Vec<Affine>) -> Store {
+    Store { value, buffer, index, indirect: None, add: false }
 }

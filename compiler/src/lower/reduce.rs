@@ -86,6 +86,22 @@ pub fn reduce(cx: &mut LowerCx<'_>, axes: &[usize], op: fn(ScalarId) -> FoldOp, 
     );
 }
 
+/// Lowers a search of operand 0 along an axis to result 0.
+pub fn arg(cx: &mut LowerCx<'_>, axis: usize, op: fn(ScalarId) -> FoldOp) {
+    let (shape, axes, to) = (cx.operand_shape(0), cx.result_shape(0), cx.result(0));
+    let index: Vec<Affine> = (0..shape.len())
+        .map(|d| Affine::axis(if d == axis { axes.len() } else { d - usize::from(d > axis) }))
+        .collect();
+    let spec = FoldSpec { axes, kind: FoldKind::Reduce, fold_axes: vec![shape[axis]], lanes: 1 };
+    let dtype = cx.result_dtype(0);
+    cx.fold(
+        spec,
+        to,
+        |cx, b| vec![accumulator(op(cx.load(b, cx.operand(0), index)), dtype)],
+        |_, b| b.acc(0, false, dtype),
+    );
+}
+
 /// Partial results for a fold over `axes`: several where the innermost axis is contiguous in memory and long enough.
 pub fn lanes_for(axes: &[usize], shape: &[usize]) -> usize {
     match axes.last() {

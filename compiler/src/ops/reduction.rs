@@ -4,10 +4,12 @@ use ndarray::{ArrayD, Dimension as _, IxDyn};
 
 use super::Reshape;
 use super::elementwise::{expect_dtype, expect_operands, is_number};
+use super::sample::Sampler;
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
-use crate::tensor::{Element, Tensor, with_element};
-use crate::types::{Extent, Shape, TensorType};
+use crate::ops::VjpCx;
+use crate::tensor::{Element, Scalar, Tensor, with_element};
+use crate::types::{DType, Extent, Shape, TensorType};
 
 /// Shapes and axes that reductions are tried at: none, all, inner, outer and middle axes, and empty ones.
 pub const SAMPLES: [(&[usize], &[usize]); 11] = [
@@ -101,4 +103,79 @@ pub fn spread<'g>(value: Expr<'g>, like: Expr<'g>, axes: &[usize], keep: bool) -
         }
     };
     kept.broadcast_to(like.shape())
+}
+
+/// The identity of max (or of min): the element that any other is at least (or at most).
+pub fn extreme(dtype: DType, of_min: bool) -> Scalar {
+    let infinite = if of_min { f64::INFINITY } else { f64::NEG_INFINITY };
+    // Casting saturates only from floats, so integers get their limit from infinity too.
+    Scalar::F64(infinite).convert(dtype)
+}
+
+/// The larger; NaN wins, and -0 is below 0 (IEEE 754-2019 `maximum`).
+pub fn maximum(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() {
+        return f64::NAN;
+    }
+    if a > b || a == b && b.is_sign_negative() { a } else { b }
+}
+
+/// The smaller; NaN wins, and -0 is below 0 (IEEE 754-2019 `minimum`).
+pub fn minimum(a: f64, b: f64) -> f64 {
+    -maximum(-a, -b)
+}
+
+/// The gradient of the largest or smallest element: the cotangent in equal parts where the operand equals the result.
+pub fn share_among_ties<'g>(cx: &VjpCx<'g>, axes: &[usize], keep: bool) -> Expr<'g> {
+    let a = cx.operand(0);
+    let hit = a.eq(spread(cx.result(0), a, axes, keep)).cast(a.dtype());
+    let count = hit.reduce_sum(axes, true).broadcast_to(a.shape());
+    spread(cx.cotangent(), a, axes, keep) * hit / count
+}
+
+/// Type of a search along an axis.
+///
+/// # Errors
+/// E0201, E0202, E0214 if there is no such axis or it is empty.
+pub fn infer_arg(op: &str, operands: &[TensorType], axis: usize) -> Result<Vec<TensorType>, Diagnostic> {
+    expect_operands(op, operands, 1)?;
+    expect_dtype(op, &operands[0], is_number, "a float or integer dtype")?;
+    let refuse = |why: &str| {
+        Err(Diagnostic::new("E0214", format!("`{op}` along axis {axis} of {} {why}", operands[0])))
+    };
+    match operands[0].shape.0.get(axis) {
+        None => refuse("does not exist"),
+        Some(Extent::Const(0)) => refuse("searches no element"),
+        Some(_) => {
+            let shape = reduced_shape(op, &operands[0], &[axis], false)?;
+            Ok(vec![TensorType::new(DType::I64, shape)])
+        }
+    }
+}
+
+/// Coordinate of the first element along an axis than which no other is `better`; the first NaN beats all.
+pub fn eval_arg(a: &Tensor, axis: usize, better: fn(f64, f64) -> bool) -> Tensor {
+    let shape = reduced_shape("", &a.ty(), &[axis], false).expect("the axis was checked").bound();
+    let search = |group: Vec<f64>| {
+        if let Some(nan) = group.iter().position(|v| v.is_nan()) {
+            return nan as i64;
+        }
+        (1..group.len()).fold(0, |best, i| if better(group[i], group[best]) { i } else { best }) as i64
+    };
+    // i64 elements beyond 2⁵³ would be compared rounded, which no sample or caller needs to tell apart.
+    let elements = with_element!(a.dtype(), T => {
+        let wide = a.array::<T>().mapv(|v| f64::convert(v.scalar()));
+        groups(&wide, &[axis]).into_iter().map(search).collect()
+    });
+    Tensor::from_vec(&shape, elements)
+}
+
+/// Axes and operands to try searches at.
+pub fn arg_samples(s: &mut Sampler) -> Vec<(usize, Tensor)> {
+    let shapes: [(&[usize], usize); 6] =
+        [(&[1], 0), (&[17], 0), (&[3, 5], 0), (&[3, 5], 1), (&[0, 4], 1), (&[2, 3, 4], 1)];
+    let mut samples: Vec<_> = shapes.map(|(shape, axis)| (axis, s.distinct(shape))).into();
+    samples.push((0, Tensor::from_vec(&[5], vec![1.0f32, f32::NAN, 7.0, f32::NAN, -2.0])));
+    samples.push((1, Tensor::from_vec(&[2, 3], vec![4i32, 9, 9, -1, -1, -5])));
+    samples
 }
