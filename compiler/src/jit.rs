@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bessemer_runtime::abi::EntryFn;
+use bessemer_runtime::abi::{EntryFn, ProgramLayout};
 use bessemer_runtime::instance::{Access, Failure, Instance, Threads};
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 
@@ -104,7 +104,7 @@ pub struct CompiledEntry {
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError {
-    /// The instance is not one of this program.
+    /// The instance has other variables than this program, or [no room](Instance::reserve) for its calls.
     OtherProgram,
     /// The number of arguments is wrong: how many are expected and how many there are, the parameters first.
     ArgumentCount {
@@ -130,7 +130,7 @@ impl CompiledEntry {
         &self.program.program.entries[self.index]
     }
 
-    /// Calls it on an instance of its program: reads `params` and overwrites `results`.
+    /// Calls it on an instance of its program, or of one with the same variables that has room: reads `params` and overwrites `results`.
     ///
     /// # Errors
     /// See [`CallError`]. After [`CallError::Failed`] the results hold anything; variables are as they were.
@@ -141,7 +141,7 @@ impl CompiledEntry {
         results: &mut [Tensor],
     ) -> Result<(), CallError> {
         let entry = self.entry();
-        if *instance.layout() != self.program.program.layout() {
+        if !has_room(instance.layout(), &self.program.program.layout()) {
             return Err(CallError::OtherProgram);
         }
         let expected = (entry.params.len(), entry.results.len());
@@ -161,8 +161,8 @@ impl CompiledEntry {
         }
         let access = if entry.exclusive { Access::Exclusive } else { Access::Shared };
         let function = self.program.entries[self.index];
-        // SAFETY: the instance has the memory that the layout of this program demands, and its state is headed by the
-        // program's fingerprint. `access` says whether variables are assigned. Every argument was checked to be a dense
+        // SAFETY: the instance has at least the memory that the layout of this program demands, and its state is headed by
+        // the program's fingerprint. `access` says whether variables are assigned. Every argument was checked to be a dense
         // array of the type that the entry point expects; results are borrowed mutably, so they overlap nothing.
         // The code is alive, for `self` holds its program.
         unsafe { instance.run(function, &args, access) }.map_err(CallError::Failed)
@@ -174,6 +174,15 @@ impl CompiledEntry {
     pub fn address(&self) -> EntryFn {
         self.program.entries[self.index]
     }
+}
+
+/// Whether an instance made for one program has the variables of another, and enough scratch for its calls.
+fn has_room(instance: &ProgramLayout, program: &ProgramLayout) -> bool {
+    instance.abi_version == program.abi_version
+        && instance.fingerprint == program.fingerprint
+        && instance.state_bytes == program.state_bytes
+        && instance.scratch_bytes >= program.scratch_bytes
+        && instance.scratch_bytes_per_worker >= program.scratch_bytes_per_worker
 }
 
 fn check(expected: &NamedType, tensor: &Tensor) -> Result<(), CallError> {
@@ -212,7 +221,7 @@ impl fmt::Debug for CompiledEntry {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::OtherProgram => f.write_str("the instance is not one of this program"),
+            CallError::OtherProgram => f.write_str("the instance has other variables than this program, or no room for it: call `Instance::reserve`"),
             CallError::ArgumentCount { expected, found } => write!(
                 f,
                 "expected {} parameters and {} results, found {} and {}",
@@ -228,5 +237,7 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

@@ -7,14 +7,18 @@ use crate::kernel::{BufferKind, KernelFunction, parse};
 use crate::program::NamedType;
 use crate::types::TensorType;
 
-/// The functions in some texts as a module named `test`. Parameters, results and variables have the names and types of
-/// their buffers.
+/// The functions in some texts as a module; see [`source_of`].
 pub fn source(texts: &[&str]) -> SourceModule {
+    source_of(texts.iter().map(|text| parse("test", text).unwrap_or_else(|e| panic!("{e}"))).collect())
+}
+
+/// Some functions as a module named `test`. Parameters, results and variables have the names and types of their
+/// buffers.
+pub fn source_of(functions: Vec<KernelFunction>) -> SourceModule {
     let mut variables = BTreeMap::new();
-    let functions = texts
-        .iter()
-        .map(|text| {
-            let kernels = parse("test", text).unwrap_or_else(|e| panic!("{e}"));
+    let functions = functions
+        .into_iter()
+        .map(|kernels| {
             variables.extend(numbered(&kernels, |kind| match kind {
                 BufferKind::Variable(n) | BufferKind::Next(n) => Some(*n),
                 _ => None,

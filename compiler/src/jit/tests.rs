@@ -420,6 +420,53 @@ fn constants_aliases_and_the_random_state_are_found() {
 }
 
 #[test]
+fn local_buffers_lie_beside_the_arena_one_for_each_worker() {
+    let text = r#"kernels @f {
+  buffer buf0 "t" : i32[60] temp
+  buffer buf1 "l" : i32[60] local
+  buffer buf2 "u" : i32[60] temp
+  buffer buf3 "y" : i32[60] result 0
+  kernel k0 (i0 < 60) {
+    stage {
+      s0 = index i0 : i32
+      store s0, buf0[i0]
+    }
+  }
+  kernel k1 (i0 < 60) {
+    stage {
+      s0 = index -i0 : i32
+      store s0, buf1[i0]
+    }
+    stage {
+      s0 = load buf1[i0] : i32
+      store s0, buf2[i0]
+    }
+    schedule { chunks i0 by 7 threads }
+  }
+  kernel k2 (i0 < 60) {
+    stage {
+      s0 = load buf0[i0] : i32
+      s1 = load buf2[i0] : i32
+      s2 = const 2 : i32
+      s3 = mul s0, s2 : i32
+      s4 = add s3, s1 : i32
+      store s4, buf3[i0]
+    }
+  }
+}"#;
+    let program = compile(&[text]);
+    let layout = program.program().layout();
+    assert!(layout.scratch_bytes_per_worker >= 7 * 4, "{layout:?}");
+    let entry = program.entry("f").unwrap();
+    for threads in [Threads::serial(), Pool::new(3).unwrap().into()] {
+        let instance = Instance::guarded(layout, threads).unwrap();
+        let mut results = results_of(&entry);
+        entry.call(&instance, &[], &mut results).unwrap();
+        assert_same(&results[0], &Tensor::from_vec(&[60], (0..60).collect::<Vec<i32>>()));
+    }
+}
+
+#[test]
 fn entry_points_share_variables_and_outlive_their_program() {
     let read_w = r#"kernels @get {
   buffer buf0 "w" : f32[3] variable 0
@@ -472,6 +519,22 @@ fn wrong_arguments_are_refused() {
     let other = compile(&[&update(4, "")]).instance(Threads::serial()).unwrap();
     assert_eq!(entry.call(&other, &[&g], &mut results), Err(CallError::OtherProgram));
     assert_eq!(instance.step(), Ok(0));
+}
+
+#[test]
+fn programs_over_the_same_variables_share_an_instance_that_has_room() {
+    // The first program needs no scratch, the second an arena.
+    let (small, large) = (compile(&[&update(4, "")]), compile(&[&gather(false)]));
+    let entry = large.entry("gather").unwrap();
+    let index = Tensor::zeros(DType::I32, &[40]);
+    let mut instance = small.instance(Threads::serial()).unwrap();
+    let call = |instance: &Instance| entry.call(instance, &[&index], &mut results_of(&entry));
+    assert_eq!(call(&instance), Err(CallError::OtherProgram));
+    instance.reserve(&large.program().layout()).unwrap();
+    assert_eq!(call(&instance), Ok(()));
+    let step = small.entry("step").unwrap();
+    step.call(&instance, &[&floats(4, |_| 1.0)], &mut results_of(&step)).unwrap();
+    assert_eq!(instance.step(), Ok(2));
 }
 
 #[test]
