@@ -45,6 +45,8 @@ mod names;
 mod parse;
 mod parse_body;
 mod print;
+#[cfg(test)]
+pub(crate) mod random;
 pub mod scalar;
 mod sweep;
 #[cfg(test)]
