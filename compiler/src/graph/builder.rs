@@ -303,6 +303,11 @@ impl Graph {
         function.values[value].name = Some(unique);
     }
 
+    /// Gives a value without a name one that is unique in the function.
+    pub(crate) fn name_exactly(&self, value: ValueId, name: &str) {
+        self.function.borrow_mut().values[value].name.get_or_insert_with(|| name.to_owned());
+    }
+
     /// A key that no other random node of the module has.
     pub fn fresh_key(&self) -> usize {
         let count = |f: &Function| f.nodes.values().filter(|n| n.op.traits().random).count();

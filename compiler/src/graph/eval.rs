@@ -129,7 +129,7 @@ pub fn evaluate_values(
 }
 
 /// Subnormal floats become zero of their sign, as in compiled code.
-fn flush(mut tensor: Tensor) -> Tensor {
+pub(crate) fn flush(mut tensor: Tensor) -> Tensor {
     if let Some(a) = f32::unwrap_mut(&mut tensor) {
         a.mapv_inplace(|v| if v.is_subnormal() { 0.0f32.copysign(v) } else { v });
     }

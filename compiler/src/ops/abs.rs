@@ -17,7 +17,7 @@ op_struct! {
 
 impl Elementwise for Abs {
     const NAME: &'static str = "abs";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

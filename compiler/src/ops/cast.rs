@@ -25,7 +25,7 @@ op_struct! {
 
 impl Elementwise for Cast {
     const NAME: &'static str = "cast";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] =
         &[Rule { pass: "canonicalize", law: "cast to the same dtype = x", apply: same_dtype }];
 

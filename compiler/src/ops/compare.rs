@@ -51,7 +51,7 @@ impl AttributeValue for CompareOp {
 
 impl Elementwise for Compare {
     const NAME: &'static str = "compare";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use super::attributes::{Attribute, AttributeValue as _, Attributes, Field, no_other_attributes, read_attribute};
 use super::elementwise::expect_operands;
 use super::sample::{Case, Sampler};
-use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
+use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
+use crate::graph::Expr;
 use crate::lower::LowerCx;
 use crate::tensor::{Element as _, Scalar, Tensor};
 use crate::types::{DType, TensorType};
@@ -19,7 +22,7 @@ use crate::types::{DType, TensorType};
 /// Reference: StableHLO `constant`.
 #[derive(Clone, Debug)]
 pub struct Constant {
-    tensor: Tensor,
+    tensor: Arc<Tensor>,
 }
 
 impl PartialEq for Constant {
@@ -31,7 +34,7 @@ impl PartialEq for Constant {
 impl Constant {
     /// The constant with these elements.
     pub fn new(tensor: Tensor) -> Constant {
-        Constant { tensor }
+        Constant { tensor: Arc::new(tensor) }
     }
 
     /// The constant without axes.
@@ -42,6 +45,11 @@ impl Constant {
     /// The elements.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
+    }
+
+    /// The elements, to keep.
+    pub fn shared(&self) -> Arc<Tensor> {
+        self.tensor.clone()
     }
 
     /// The one number that all elements are, if there are any and it is one.
@@ -112,7 +120,7 @@ impl Attributes for Constant {
             Some(splat) => Tensor::full(&shape, scalar(splat)?),
             None => return read_attribute::<f64>("constant", "value", attributes).map(|_| unreachable!()),
         };
-        Ok(Constant { tensor })
+        Ok(Constant::new(tensor))
     }
 }
 
@@ -135,7 +143,8 @@ fn number(attribute: &Attribute, dtype: DType) -> Option<Scalar> {
 impl OpDef for Constant {
     const NAME: &'static str = "constant";
     const TRAITS: OpTraits = OpTraits::PLAIN;
-    const RULES: &'static [Rule<Self>] = &[];
+    const RULES: &'static [Rule<Self>] =
+        &[Rule { pass: "canonicalize", law: "constant of equal elements = broadcast of a scalar", apply: splat }];
 
     fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
         expect_operands(Self::NAME, operands, 0)?;
@@ -143,7 +152,7 @@ impl OpDef for Constant {
     }
 
     fn eval(&self, _: &EvalCx<'_>, _: &[&Tensor]) -> Result<Vec<Tensor>, IndexFault> {
-        Ok(vec![self.tensor.clone()])
+        Ok(vec![self.tensor().clone()])
     }
 
     fn vjp<'g>(&self, _: &VjpCx<'g>) -> Vec<Gradient<'g>> {
@@ -151,7 +160,7 @@ impl OpDef for Constant {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let buffer = cx.constant(self.tensor.clone());
+        let buffer = cx.constant(self.tensor().clone());
         cx.set_result(0, buffer);
     }
 
@@ -169,4 +178,10 @@ impl OpDef for Constant {
         ];
         tensors.into_iter().map(|t| Case::smooth(Constant::new(t), vec![])).collect()
     }
+}
+
+/// A broadcast takes no memory, and rules see what it repeats.
+fn splat<'g>(op: &Constant, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    let (shape, number) = (&cx.results[0].shape, op.splat()?);
+    (shape.rank() > 0).then(|| vec![cx.graph.constant(Tensor::scalar(number)).broadcast_to(shape.clone())])
 }

@@ -50,6 +50,9 @@ pub struct OpTraits {
     pub commutative: bool,
     /// Only moves elements or fills with a constant.
     pub view: bool,
+    /// Every bit of the results follows from the operands by IEEE 754 and integer arithmetic: evaluation and compiled
+    /// code agree on it, on every CPU. Not so where a function is approximated or a sum may be regrouped.
+    pub exact: bool,
     /// The value depends on the instance's seed and step; it is not folded.
     pub random: bool,
     /// A sum of products.
@@ -66,17 +69,20 @@ impl OpTraits {
         elementwise: false,
         commutative: false,
         view: false,
+        exact: false,
         random: false,
         contraction: false,
         reads_variable: false,
         checks_index: false,
     };
-    /// An elementwise op.
+    /// An elementwise op that is approximated, such as `exp`.
     pub const ELEMENTWISE: OpTraits = OpTraits { elementwise: true, ..OpTraits::PLAIN };
-    /// An elementwise op whose two operands may be swapped.
-    pub const COMMUTATIVE: OpTraits = OpTraits { commutative: true, ..OpTraits::ELEMENTWISE };
+    /// An elementwise op that is exact, such as `div`.
+    pub const EXACT: OpTraits = OpTraits { exact: true, ..OpTraits::ELEMENTWISE };
+    /// An exact elementwise op whose two operands may be swapped.
+    pub const COMMUTATIVE: OpTraits = OpTraits { commutative: true, ..OpTraits::EXACT };
     /// An op that only moves elements.
-    pub const VIEW: OpTraits = OpTraits { view: true, ..OpTraits::PLAIN };
+    pub const VIEW: OpTraits = OpTraits { view: true, exact: true, ..OpTraits::PLAIN };
 }
 
 /// What inference may ask about the surroundings of a node.

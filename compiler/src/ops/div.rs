@@ -21,7 +21,7 @@ op_struct! {
 
 impl Elementwise for Div {
     const NAME: &'static str = "div";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[Rule { pass: "algebra", law: "x / 1 = x", apply: |_, cx| right_unit(cx, 1.0) },Rule { pass: "algebra", law: "x / 2^k = x * 2^-k", apply: by_power_of_two },];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

@@ -17,7 +17,7 @@ op_struct! {
 
 impl Elementwise for Floor {
     const NAME: &'static str = "floor";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

@@ -19,7 +19,7 @@ op_struct! {
 
 impl Elementwise for Neg {
     const NAME: &'static str = "neg";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[Rule { pass: "algebra", law: "--x = x", apply: twice }];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

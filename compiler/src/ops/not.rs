@@ -19,7 +19,7 @@ op_struct! {
 
 impl Elementwise for Not {
     const NAME: &'static str = "not";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[Rule { pass: "algebra", law: "not (not x) = x", apply: twice }];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

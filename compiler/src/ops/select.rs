@@ -23,7 +23,7 @@ op_struct! {
 
 impl Elementwise for Select {
     const NAME: &'static str = "select";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[
         Rule { pass: "canonicalize", law: "select true a b = a, select false a b = b", apply: known },
         Rule { pass: "canonicalize", law: "select c x x = x", apply: both },

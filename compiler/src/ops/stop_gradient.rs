@@ -18,7 +18,7 @@ op_struct! {
 
 impl Elementwise for StopGradient {
     const NAME: &'static str = "stop_gradient";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[Rule {
         pass: "canonicalize",
         law: "stop_gradient x = x",

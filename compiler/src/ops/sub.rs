@@ -19,7 +19,7 @@ op_struct! {
 
 impl Elementwise for Sub {
     const NAME: &'static str = "sub";
-    const TRAITS: OpTraits = OpTraits::ELEMENTWISE;
+    const TRAITS: OpTraits = OpTraits::EXACT;
     const RULES: &'static [Rule<Self>] = &[Rule { pass: "algebra", law: "x - 0 = x", apply: |_, cx| right_unit(cx, 0.0) },Rule { pass: "algebra", law: "x - x = 0 for integers", apply: minus_itself },];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

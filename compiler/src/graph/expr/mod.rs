@@ -7,6 +7,7 @@ pub use elementwise::Operand;
 use elementwise::broadcast_shapes;
 
 use std::panic::Location;
+use std::sync::Arc;
 
 use cranelift_entity::packed_option::ReservedValue;
 
@@ -83,6 +84,14 @@ impl<'g> Expr<'g> {
         match self.def()? {
             (Op::Constant(constant), _) => constant.splat(),
             (Op::Broadcast(_), operands) => operands[0].as_splat(),
+            _ => None,
+        }
+    }
+
+    /// The elements, if they are written in the graph.
+    pub fn as_constant(self) -> Option<Arc<Tensor>> {
+        match self.def()? {
+            (Op::Constant(constant), _) => Some(constant.shared()),
             _ => None,
         }
     }

@@ -1,0 +1,246 @@
+//! The pipeline: which passes run, in which order, at which level of optimisation.
+//!
+//! A function is [optimised](optimise) as a graph, then [lowered](lower) to kernels and fused. Both parts run the passes
+//! of [`PASSES`] by name, each of which can be switched off, is timed, and is verified in debug builds.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::diagnostic::Diagnostic;
+use crate::fuse;
+use crate::graph::verify::verify_function;
+use crate::graph::{Function, Module};
+use crate::kernel::{self, KernelFunction};
+use crate::passes::{self, Laws};
+
+/// How much is done to make programs fast. Results have the same bits at every level, but where a level says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OptLevel {
+    /// Every node as it stands, in kernels of its own.
+    O0,
+    /// Nothing is computed twice or in vain.
+    O1,
+    /// Laws are applied and kernels are fused where a value has one reader.
+    #[default]
+    O2,
+    /// Kernels that share rows are fused into one.
+    O3,
+}
+
+/// A pass of the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Its name.
+    pub name: &'static str,
+    /// The lowest level at which it runs.
+    pub from: OptLevel,
+}
+
+/// All passes in order: those of graphs ([`passes::PASSES`]), then those of kernels ([`fuse::PASSES`]).
+pub const PASSES: [Pass; 10] = [
+    Pass { name: "canonicalize", from: OptLevel::O1 },
+    Pass { name: "fold-constants", from: OptLevel::O2 },
+    Pass { name: "algebra", from: OptLevel::O2 },
+    Pass { name: "fold-transposes", from: OptLevel::O2 },
+    Pass { name: "eliminate-common", from: OptLevel::O1 },
+    Pass { name: "eliminate-dead", from: OptLevel::O1 },
+    Pass { name: "fold-views", from: OptLevel::O2 },
+    Pass { name: "fuse-producers", from: OptLevel::O2 },
+    Pass { name: "fuse-epilogues", from: OptLevel::O2 },
+    Pass { name: "fuse-stages", from: OptLevel::O3 },
+];
+
+/// Which passes run, and whether they are watched.
+#[derive(Clone, Debug)]
+pub struct Options {
+    level: OptLevel,
+    disabled: Vec<&'static str>,
+    verify_each: bool,
+}
+
+impl Default for Options {
+    /// The passes of the default level; watched in debug builds.
+    fn default() -> Options {
+        Options::new(OptLevel::default())
+    }
+}
+
+impl Options {
+    /// The passes of a level; watched in debug builds.
+    pub fn new(level: OptLevel) -> Options {
+        Options { level, disabled: Vec::new(), verify_each: cfg!(debug_assertions) }
+    }
+
+    /// Leaves out the pass of this name.
+    ///
+    /// # Errors
+    /// E0701 if there is none.
+    pub fn disable(mut self, name: &str) -> Result<Options, Diagnostic> {
+        match PASSES.iter().find(|pass| pass.name == name) {
+            Some(pass) => {
+                self.disabled.push(pass.name);
+                Ok(self)
+            }
+            None => Err(Diagnostic::new("E0701", format!("there is no pass `{name}`")).help(format!(
+                "the passes are {}",
+                PASSES.map(|pass| format!("`{}`", pass.name)).join(", ")
+            ))),
+        }
+    }
+
+    /// Whether the IR is verified after every pass; a failure is a bug of the pass and panics.
+    #[must_use]
+    pub fn verify_each(self, verify_each: bool) -> Options {
+        Options { verify_each, ..self }
+    }
+
+    /// Whether the pass of this name runs.
+    pub fn runs(&self, name: &str) -> bool {
+        PASSES.iter().any(|pass| pass.name == name && pass.from <= self.level)
+            && !self.disabled.contains(&name)
+    }
+}
+
+/// What was done to a function.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Every run of a pass, in order.
+    pub steps: Vec<Step>,
+    /// How often each law was applied.
+    pub laws: Laws,
+    /// What was fused into what, and what was not, and why.
+    pub fusion: fuse::Report,
+}
+
+/// A run of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Name of the pass, or `lower`.
+    pub name: &'static str,
+    /// How long it took, without verification.
+    pub microseconds: u64,
+    /// How many nodes the function had afterwards; from `lower` on, how many kernels.
+    pub size: usize,
+}
+
+impl Report {
+    /// Runs and times a step, whose result has the size that `size` says.
+    fn step<T>(
+        &mut self,
+        name: &'static str,
+        size: impl Fn(&T) -> usize,
+        run: impl FnOnce(&mut Report) -> T,
+    ) -> T {
+        let start = Instant::now();
+        let made = run(self);
+        let microseconds = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.steps.push(Step { name, microseconds, size: size(&made) });
+        made
+    }
+}
+
+/// How often the graph passes run in turn, as one may enable another that comes before it. Two rounds nearly always do:
+/// the second finds nothing.
+const MAX_ROUNDS: usize = 4;
+
+/// The function after the graph passes. Better if its batch size is bound: extents are constants then.
+///
+/// # Panics
+/// If the function was not verified or, where options say so, does not verify after a pass; the message names the pass
+/// and has the function before and after it.
+#[must_use]
+pub fn optimise(module: &Module, function: &Function, options: &Options, report: &mut Report) -> Function {
+    let shared = Rc::new(RefCell::new(module.clone()));
+    let mut current = function.clone();
+    for _ in 0..MAX_ROUNDS {
+        let before = report.laws.total();
+        for pass in passes::PASSES.into_iter().filter(|pass| options.runs(pass)) {
+            let next = report.step(
+                pass,
+                |f: &Function| f.nodes.len(),
+                |report| passes::run(&shared, &current, pass, &mut report.laws),
+            );
+            if options.verify_each
+                && let Err(errors) = verify_function(module, &next)
+            {
+                panic!("`{pass}` broke a function\n{errors}\nbefore\n{current}\n\nafter\n{next}");
+            }
+            current = next;
+        }
+        if report.laws.total() == before {
+            break;
+        }
+    }
+    current
+}
+
+/// The kernels of a function whose batch size is bound, fused.
+///
+/// # Panics
+/// As [`optimise`]; or if the function is not bound.
+#[must_use]
+pub fn lower(module: &Module, function: &Function, options: &Options, report: &mut Report) -> KernelFunction {
+    let kernels = |f: &KernelFunction| f.kernels.len();
+    let mut current = report.step("lower", kernels, |_| crate::lower::lower(module, function));
+    watch("lower", options, function, &current);
+    for pass in fuse::PASSES.into_iter().filter(|pass| options.runs(pass)) {
+        let next = report.step(pass, kernels, |report| {
+            let mut fused = current.clone();
+            fuse::run(&mut fused, pass, &mut report.fusion);
+            fuse::dead::remove(&mut fused);
+            fuse::renumber(&mut fused);
+            fused
+        });
+        watch(pass, options, &current, &next);
+        current = next;
+    }
+    current
+}
+
+/// Verifies what a pass made of `before`, if options say so.
+fn watch(pass: &str, options: &Options, before: &dyn std::fmt::Display, after: &KernelFunction) {
+    if options.verify_each
+        && let Err(errors) = kernel::verify(after)
+    {
+        panic!("`{pass}` broke a function\n{errors}\nbefore\n{before}\n\nafter\n{after}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_are_those_of_graphs_and_kernels() {
+        assert!(PASSES.iter().map(|p| p.name).eq(passes::PASSES.into_iter().chain(fuse::PASSES)));
+    }
+
+    #[test]
+    fn levels_only_add_passes() {
+        let runs = |level| PASSES.map(|p| Options::new(level).runs(p.name));
+        assert_eq!(runs(OptLevel::O0), [false; 10]);
+        assert_eq!(runs(OptLevel::O3), [true; 10]);
+        let names =
+            |level| PASSES.iter().map(|p| p.name).filter(|n| Options::new(level).runs(n)).collect::<Vec<_>>();
+        assert_eq!(names(OptLevel::O1), ["canonicalize", "eliminate-common", "eliminate-dead"]);
+        assert!(!Options::new(OptLevel::O2).runs("fuse-stages"));
+    }
+
+    #[test]
+    fn disabled_passes_do_not_run() {
+        let options = Options::new(OptLevel::O3).disable("algebra").unwrap();
+        assert!(!options.runs("algebra") && options.runs("canonicalize"));
+        let error = options.disable("algebr").unwrap_err();
+        assert_eq!((error.code, &*error.message), ("E0701", "there is no pass `algebr`"));
+        assert!(error.helps.concat().contains("`fuse-stages`"));
+    }
+
+    #[test]
+    #[should_panic(expected = "`lower` broke a function")]
+    fn a_broken_function_names_the_pass() {
+        let mut broken = KernelFunction { name: "f".into(), ..KernelFunction::default() };
+        broken.checks.push(kernel::CheckSite { name: "i".into(), shape: vec![1], bound: 0 });
+        watch("lower", &Options::default().verify_each(true), &"", &broken);
+    }
+}
