@@ -126,7 +126,7 @@ impl<'b> FloatBuilder<'b> {
     }
 
     /// `fma(x, factor, shifter)` as `(shifted, n)`: the integer nearest to `x · factor` in the low bits of `shifted`,
-    /// and as a float. Reference: the addition of 1.5 · 2^p is folklore; Muller, "Elementary Functions", 3rd ed., 2016, §11.2.
+    /// and as a float. Reference: Muller, "Elementary Functions", 3rd ed., 2016, §11.
     pub fn round_product(&self, x: ScalarId, factor: f64) -> (ScalarId, ScalarId) {
         let shifter = self.c(self.shifter());
         let shifted = self.fma(x, self.c(factor), shifter);
