@@ -1,7 +1,7 @@
 //! The pass that expands math functions into primitive operations, once, for every back end.
 //!
-//! Back ends and the evaluator know additions and selects but no exponential, so all of them give the same bits where
-//! they treat the fused multiply-add alike. Before and after:
+//! Back ends know additions and selects but no exponential, so that all of them, and the evaluator on the expanded
+//! function, give the same bits where they treat the fused multiply-add alike. Before and after:
 //!
 //! ```text
 //! s1 = rsqrt s0 : f32                s1 = const 1.0 : f32

@@ -1,8 +1,8 @@
 //! Runs bodies of primitive instructions, with fused multiply-add or without.
 
 use crate::kernel::math::expand_body;
-use crate::kernel::{BinaryOp, Body, BodyBuilder, CompareOp, Inst, InstKind, ScalarId, UnaryOp};
-use crate::tensor::Scalar::{self, Bool, F32, F64, I32, I64, U8};
+use crate::kernel::{BinaryOp, Body, BodyBuilder, Inst, InstKind, ScalarId, UnaryOp, scalar};
+use crate::tensor::Scalar;
 use crate::types::DType;
 
 /// A function whose arguments are accumulators, expanded.
@@ -42,19 +42,19 @@ impl Function {
             let column = match &inst.kind {
                 InstKind::Const(c) => vec![*c; points],
                 InstKind::Acc { index, .. } => arguments[*index].clone(),
-                InstKind::Unary(op, a) => column(a).iter().map(|&a| unary(*op, a)).collect(),
-                InstKind::Bitcast(a) => {
-                    column(a).iter().map(|a| Scalar::from_bits(inst.dtype, a.bits())).collect()
+                InstKind::Unary(op, a) => column(a).iter().map(|&a| scalar::unary(*op, a)).collect(),
+                InstKind::Bitcast(a) => column(a).iter().map(|&a| scalar::bitcast(a, inst.dtype)).collect(),
+                InstKind::Binary(op, a, b) => zip(column(a), column(b), |a, b| scalar::binary(*op, a, b)),
+                InstKind::Compare(op, a, b) => {
+                    zip(column(a), column(b), |a, b| Scalar::Bool(scalar::compare(*op, a, b)))
                 }
-                InstKind::Binary(op, a, b) => zip(column(a), column(b), |a, b| binary(*op, a, b)),
-                InstKind::Compare(op, a, b) => zip(column(a), column(b), |a, b| Bool(compare(*op, a, b))),
                 InstKind::Fma(a, b, c) => {
                     let (a, b, c) = (column(a), column(b), column(c));
-                    (0..points).map(|i| fma(a[i], b[i], c[i], fused)).collect()
+                    (0..points).map(|i| scalar::fma(a[i], b[i], c[i], fused)).collect()
                 }
                 InstKind::Select(c, a, b) => {
                     let (c, a, b) = (column(c), column(a), column(b));
-                    (0..points).map(|i| if c[i] == Bool(true) { a[i] } else { b[i] }).collect()
+                    (0..points).map(|i| if c[i] == Scalar::Bool(true) { a[i] } else { b[i] }).collect()
                 }
                 kind => panic!("{kind:?} is not among what expansions are made of"),
             };
@@ -83,102 +83,5 @@ fn zip(a: &[Scalar], b: &[Scalar], f: impl Fn(Scalar, Scalar) -> Scalar) -> Vec<
 
 /// Subnormals become zeros.
 pub fn flush(x: Scalar) -> Scalar {
-    match x {
-        F32(x) if x.abs() < f32::MIN_POSITIVE => F32(0f32.copysign(x)),
-        F64(x) if x.abs() < f64::MIN_POSITIVE => F64(0f64.copysign(x)),
-        x => x,
-    }
-}
-
-fn unary(op: UnaryOp, x: Scalar) -> Scalar {
-    // The first two change bits and nothing else.
-    match (op, x) {
-        (UnaryOp::Neg, F32(x)) => F32(-x),
-        (UnaryOp::Neg, F64(x)) => F64(-x),
-        (UnaryOp::Abs, F32(x)) => F32(x.abs()),
-        (UnaryOp::Abs, F64(x)) => F64(x.abs()),
-        (UnaryOp::Not, Bool(x)) => Bool(!x),
-        (op, x) => flush(match (op, flush(x)) {
-            (UnaryOp::Sqrt, F32(x)) => F32(x.sqrt()),
-            (UnaryOp::Sqrt, F64(x)) => F64(x.sqrt()),
-            (UnaryOp::Floor, F32(x)) => F32(x.floor()),
-            (UnaryOp::Floor, F64(x)) => F64(x.floor()),
-            other => panic!("{other:?} is not among what expansions are made of"),
-        }),
-    }
-}
-
-macro_rules! float {
-    ($variant:ident, $op:expr, $a:expr, $b:expr) => {
-        $variant(match $op {
-            BinaryOp::Add => $a + $b,
-            BinaryOp::Sub => $a - $b,
-            BinaryOp::Mul => $a * $b,
-            BinaryOp::Div => $a / $b,
-            op => panic!("{op:?} of floats is not among what expansions are made of"),
-        })
-    };
-}
-
-macro_rules! int {
-    ($variant:ident, $unsigned:ty, $signed:ty, $op:expr, $a:expr, $b:expr) => {
-        $variant(match $op {
-            BinaryOp::Add => $a.wrapping_add($b),
-            BinaryOp::Sub => $a.wrapping_sub($b),
-            BinaryOp::Mul => $a.wrapping_mul($b),
-            BinaryOp::And => $a & $b,
-            BinaryOp::Or => $a | $b,
-            BinaryOp::Xor => $a ^ $b,
-            BinaryOp::Shl => $a.wrapping_shl($b as u32),
-            BinaryOp::ShrLogical => ($a as $unsigned).wrapping_shr($b as u32) as $signed,
-            BinaryOp::ShrArith => $a.wrapping_shr($b as u32),
-            op => panic!("{op:?} of integers is not among what expansions are made of"),
-        })
-    };
-}
-
-fn binary(op: BinaryOp, a: Scalar, b: Scalar) -> Scalar {
-    flush(match (flush(a), flush(b)) {
-        (F32(a), F32(b)) => float!(F32, op, a, b),
-        (F64(a), F64(b)) => float!(F64, op, a, b),
-        (I32(a), I32(b)) => int!(I32, u32, i32, op, a, b),
-        (I64(a), I64(b)) => int!(I64, u64, i64, op, a, b),
-        (U8(a), U8(b)) => int!(U8, u8, u8, op, a, b),
-        (Bool(a), Bool(b)) => Bool(match op {
-            BinaryOp::And => a & b,
-            BinaryOp::Or => a | b,
-            op => panic!("{op:?} of bools is not among what expansions are made of"),
-        }),
-        operands => panic!("operands of different types: {operands:?}"),
-    })
-}
-
-fn fma(a: Scalar, b: Scalar, c: Scalar, fused: bool) -> Scalar {
-    if !fused {
-        return binary(BinaryOp::Add, binary(BinaryOp::Mul, a, b), c);
-    }
-    flush(match (flush(a), flush(b), flush(c)) {
-        (F32(a), F32(b), F32(c)) => F32(a.mul_add(b, c)),
-        (F64(a), F64(b), F64(c)) => F64(a.mul_add(b, c)),
-        operands => panic!("fma of {operands:?}"),
-    })
-}
-
-fn compare(op: CompareOp, a: Scalar, b: Scalar) -> bool {
-    let order = match (flush(a), flush(b)) {
-        (F32(a), F32(b)) => a.partial_cmp(&b),
-        (F64(a), F64(b)) => a.partial_cmp(&b),
-        (I32(a), I32(b)) => a.partial_cmp(&b),
-        (I64(a), I64(b)) => a.partial_cmp(&b),
-        (U8(a), U8(b)) => a.partial_cmp(&b),
-        operands => panic!("comparison of {operands:?}"),
-    };
-    match op {
-        CompareOp::Eq => order.is_some_and(|o| o.is_eq()),
-        CompareOp::Ne => order.is_none_or(|o| o.is_ne()),
-        CompareOp::Lt => order.is_some_and(|o| o.is_lt()),
-        CompareOp::Le => order.is_some_and(|o| o.is_le()),
-        CompareOp::Gt => order.is_some_and(|o| o.is_gt()),
-        CompareOp::Ge => order.is_some_and(|o| o.is_ge()),
-    }
+    scalar::binary(BinaryOp::Mul, x, Scalar::F64(1.0).convert(x.dtype()))
 }
