@@ -13,6 +13,7 @@ use crate::kernel::math::expand;
 use crate::kernel::{BufferKind, KernelFunction, verify};
 use crate::memory::{MemoryPlan, order, plan};
 use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, assigns};
+use crate::schedule::{ScheduleOptions, schedule};
 use crate::types::TensorType;
 
 #[cfg(test)]
@@ -102,6 +103,7 @@ fn compile_function(
     times.step("verify", || verify(&f))?;
     check_interface(&f, &params, &results, state)?;
     times.step("expand math", || expand(&mut f));
+    times.step("schedule", || schedule(&mut f, target, &ScheduleOptions::default()));
     times.step("order", || order(&mut f));
     let plan = times.step("plan memory", || plan(&f, params.len(), &state.offsets()))?;
     let tasks = times.step("emit kernels", || emit_kernels(module, target, &f))?;

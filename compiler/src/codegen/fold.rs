@@ -235,9 +235,15 @@ impl<'k> FoldPlan<'k> {
         range: (Coord<Value>, usize),
         kept: Vec<Value>,
     ) -> Vec<Value> {
-        match self.fold.axes.contains(&0) {
-            true => kept,
-            false => self.over_axes(emission, &mut points.to_vec(), 0, range, None, kept),
+        match self.fold.axes.as_slice() {
+            // Over no axes there is one element.
+            [] => {
+                let mut kept = kept;
+                self.step(emission, &At { points, loop_axis: None }, 0, &mut kept);
+                kept
+            }
+            axes if axes.contains(&0) => kept,
+            _ => self.over_axes(emission, &mut points.to_vec(), 0, range, None, kept),
         }
     }
 

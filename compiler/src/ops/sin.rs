@@ -1,11 +1,12 @@
 use super::elementwise::prelude::*;
-use super::elementwise::{float_cases, infer_float, map_float};
+use super::elementwise::{angle, float_cases, infer_float, map_float};
 
 op_struct! {
     /// Sine of radians: `out[i] = sin(a[i])`.
     ///
     /// - C1 `a` and the result: one float dtype, one shape.
-    /// - C2 NaN at infinities.
+    /// - C2 NaN at infinities. An angle beyond 6.5e6 (f32) or 1.6e9 (f64) counts as 0: that far out, neighbouring f32
+    ///   numbers are half a radian apart.
     /// - Gradient: `d_a = d_out · cos(a)`.
     ///
     /// # Errors
@@ -25,7 +26,7 @@ impl Elementwise for Sin {
     }
 
     fn eval(&self, operands: &[&Tensor]) -> Tensor {
-        map_float(operands[0], libm::sin)
+        map_float(operands[0], angle(operands[0].dtype(), libm::sin))
     }
 
     fn vjp<'g>(&self, cx: &VjpCx<'g>) -> Vec<Gradient<'g>> {

@@ -59,6 +59,8 @@ mod philox;
 mod pow;
 mod trig;
 
+pub use trig::LARGEST_ANGLE;
+
 use std::collections::HashMap;
 
 use self::float::FloatBuilder;

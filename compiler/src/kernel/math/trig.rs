@@ -52,6 +52,9 @@ const HALF_PI_F32: HalfPi = HalfPi {
 const HALF_PI_F64: HalfPi =
     HalfPi { leading: &[1.5707963267341256], middle: 6.077100506303966e-11, last: 2.0222662487959506e-21 };
 
+/// The largest magnitude of an angle that is reduced, f32 and f64; beyond it an angle counts as 0.
+pub const LARGEST_ANGLE: (f64, f64) = (6.5e6, 1.6e9);
+
 /// `x - n·π/2` as a sum of two numbers, the second at most half an ulp of the first.
 fn subtract_quarter_turns(m: FloatBuilder, x: ScalarId, n: ScalarId) -> (ScalarId, ScalarId) {
     let HalfPi { leading, middle, last } = m.pick(HALF_PI_F32, HALF_PI_F64);
@@ -67,7 +70,7 @@ fn subtract_quarter_turns(m: FloatBuilder, x: ScalarId, n: ScalarId) -> (ScalarI
 fn sin_of_magnitude(m: FloatBuilder, x: ScalarId, quadrants: i64) -> ScalarId {
     // 0 where it is beyond what can be reduced, and NaN for ±∞.
     let magnitude = m.abs(x);
-    let reducible = m.le(magnitude, m.pick_c(6.5e6, 1.6e9));
+    let reducible = m.le(magnitude, m.pick_c(LARGEST_ANGLE.0, LARGEST_ANGLE.1));
     let magnitude = m.select(reducible, magnitude, m.mul(magnitude, m.c(0.0)));
 
     let (shifted, n) = m.round_product(magnitude, std::f64::consts::FRAC_2_PI);

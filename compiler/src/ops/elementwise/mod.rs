@@ -227,3 +227,10 @@ pub fn map_number(a: &Tensor, float: impl Fn(f64) -> f64, int: impl Fn(i64) -> i
 pub fn is_number(dtype: DType) -> bool {
     dtype.is_float() || dtype.is_int()
 }
+
+/// A function of angles that takes those too large to be reduced for 0, as compiled code does.
+pub fn angle(dtype: DType, f: fn(f64) -> f64) -> impl Fn(f64) -> f64 {
+    let (f32, f64) = crate::kernel::math::LARGEST_ANGLE;
+    let largest = if dtype == DType::F64 { f64 } else { f32 };
+    move |x| if x.is_finite() && x.abs() > largest { f(0.0) } else { f(x) }
+}
