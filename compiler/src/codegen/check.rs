@@ -3,8 +3,10 @@
 //! - a schedule names axes that exist, and vectors that the target has;
 //! - the function that comes out is not too large.
 
+use cranelift_entity::EntityRef;
+
 use super::Target;
-use super::plan::fold_operands;
+use super::plan::{dependencies, fold_operands};
 use crate::kernel::{
     Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, Stage, StageSchedule, UnaryOp,
 };
@@ -110,7 +112,7 @@ fn check_schedule(
                 )),
             }
         }
-        StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, .. } => {
+        StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack } => {
             vectors(lanes)?;
             let axis_exists = |axis: Axis| axis < points;
             let contracts = stage.fold.as_ref().is_some_and(|fold| {
@@ -124,12 +126,24 @@ fn check_schedule(
             if !axis_exists(row_axis) || !axis_exists(col_axis) || row_axis == col_axis {
                 return Err(format!("a tile needs two different axes: found i{row_axis} and i{col_axis}"));
             }
+            if pack && panel_depends_on_rows(stage.fold.as_ref(), row_axis, row_operand) {
+                return Err(format!("the operand that is packed depends on the rows, axis i{row_axis}"));
+            }
             if rows == 0 || cols == 0 || cols % lanes != 0 {
                 return Err(format!("a tile of {rows} rows and {cols} columns does not fit {lanes} lanes"));
             }
             Ok(())
         }
     }
+}
+
+/// Whether the operand that is not broadcast differs from row to row, so that no panel can serve several.
+fn panel_depends_on_rows(fold: Option<&Fold>, row_axis: Axis, row_operand: usize) -> bool {
+    fold.is_some_and(|fold| {
+        let depends = dependencies(&fold.body);
+        let operands = fold.accumulators.iter().flat_map(|a| fold_operands(a.op)).collect::<Vec<_>>();
+        operands.get(1 - row_operand).is_some_and(|s| depends[s.index()] & (1 << row_axis) != 0)
+    })
 }
 
 /// A bound on the number of values that a stage's code has.

@@ -14,10 +14,11 @@ use std::collections::HashMap;
 use bessemer_runtime::abi::{Context, IndexError};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, Endianness, InstBuilder, MemFlagsData, SigRef, Signature, StackSlotData, StackSlotKind,
-    Type, Value, types,
+    AbiParam, Block, Endianness, InstBuilder, InstructionData, MemFlagsData, Opcode, SigRef, Signature,
+    StackSlotData, StackSlotKind, Type, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
+use target_lexicon::Architecture;
 
 use super::Target;
 use super::emitter::{CheckedIndex, VectorEmitter, VectorType};
@@ -30,6 +31,7 @@ use crate::types::DType;
 pub(super) struct CraneliftEmitter<'a, 'f> {
     pub(super) builder: &'a mut FunctionBuilder<'f>,
     has_fma: bool,
+    is_x86: bool,
     context: Value,
     fills: HashMap<Scalar, Value>,
     report: Option<SigRef>,
@@ -77,6 +79,7 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
         let mut emitter = CraneliftEmitter {
             builder,
             has_fma: target.has_fma(),
+            is_x86: target.triple().architecture == Architecture::X86_64,
             context,
             fills: HashMap::new(),
             report: None,
@@ -170,7 +173,6 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
 
     /// The value of a constant float operand, if it is one.
     fn known_float(&self, value: Value) -> Option<f64> {
-        use cranelift_codegen::ir::{InstructionData, Opcode};
         let dfg = &self.builder.func.dfg;
         let inst = dfg.value_def(value).inst()?;
         match dfg.insts[inst] {
@@ -181,26 +183,60 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
         }
     }
 
-    /// The larger (or smaller) of two floats. With a constant that is no NaN it is a comparison and a selection.
+    /// The larger (or smaller) of two floats.
     fn float_extreme(&mut self, max: bool, ty: VectorType, a: Value, b: Value) -> Value {
+        if !self.is_x86 {
+            return if max { self.builder.ins().fmax(a, b) } else { self.builder.ins().fmin(a, b) };
+        }
         let (x, c, known) = match (self.known_float(a), self.known_float(b)) {
             (_, Some(c)) if !c.is_nan() => (a, b, Some(c)),
             (Some(c), _) if !c.is_nan() => (b, a, Some(c)),
             _ => (a, b, None),
         };
-        let Some(known) = known else {
-            return if max { self.builder.ins().fmax(a, b) } else { self.builder.ins().fmin(a, b) };
-        };
-        // Where x is a zero of the other sign, the constant must win if it is the larger (smaller) zero.
-        let constant_wins = known == 0.0 && known.is_sign_negative() != max;
-        let op = match (max, constant_wins) {
-            (true, true) => CompareOp::Le,
-            (true, false) => CompareOp::Lt,
-            (false, true) => CompareOp::Ge,
-            (false, false) => CompareOp::Gt,
-        };
-        let replace = self.compare(op, ty, x, c);
-        self.select(ty, replace, c, x)
+        match known {
+            // The zero that is the larger (smaller) one must win against the other.
+            Some(c_value) if c_value == 0.0 && c_value.is_sign_positive() == max => {
+                let op = if max { CompareOp::Le } else { CompareOp::Ge };
+                let replace = self.compare(op, ty, x, c);
+                self.select(ty, replace, c, x)
+            }
+            // As one instruction, which gives its second operand if either is NaN or both are zeros.
+            Some(_) => {
+                let (low, high) = if max { (x, c) } else { (c, x) };
+                let replace = self.builder.ins().fcmp(FloatCC::LessThan, low, high);
+                if ty.lanes == 1 {
+                    return self.builder.ins().select(replace, c, x);
+                }
+                let mask = self.builder.ins().bitcast(clif_type(ty), MemFlagsData::new(), replace);
+                self.builder.ins().bitselect(mask, c, x)
+            }
+            None => {
+                let extreme = if max { self.builder.ins().fmax(a, b) } else { self.builder.ins().fmin(a, b) };
+                if ty.lanes > 1 {
+                    return extreme;
+                }
+                // Of equal scalars, subnormal ones are combined as bits: what comes out is not flushed yet.
+                let zero = match ty.dtype {
+                    DType::F64 => self.builder.ins().f64const(-0.0),
+                    _ => self.builder.ins().f32const(-0.0),
+                };
+                self.builder.ins().fadd(extreme, zero)
+            }
+        }
+    }
+
+    /// The condition of a selection and its two choices in an order such that the selection moves bits and no more:
+    /// `if x < y { x } else { y }` of scalars would become the smaller one, which flushes subnormals.
+    fn choice(&mut self, c: Value, a: Value, b: Value) -> (Value, Value, Value) {
+        let dfg = &self.builder.func.dfg;
+        let Some(inst) = dfg.value_def(c).inst() else { return (c, a, b) };
+        match dfg.insts[inst] {
+            InstructionData::FloatCompare { cond: FloatCC::LessThan, args: [x, y], .. } => {
+                let not_less = self.builder.ins().fcmp(FloatCC::UnorderedOrGreaterThanOrEqual, x, y);
+                (not_less, b, a)
+            }
+            _ => (c, a, b),
+        }
     }
 }
 
@@ -402,9 +438,9 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
         let float = ty.dtype.is_float();
         let unsigned = ty.dtype == DType::U8 && ty.lanes == 1;
         match op {
-            // On bool, sums are `or` and products `and`, and so are the larger and the smaller.
-            BinaryOp::Add | BinaryOp::Max if ty.dtype == DType::Bool => self.builder.ins().bor(a, b),
-            BinaryOp::Mul | BinaryOp::Min if ty.dtype == DType::Bool => self.builder.ins().band(a, b),
+            // How folds combine bools.
+            BinaryOp::Add if ty.dtype == DType::Bool => self.builder.ins().bor(a, b),
+            BinaryOp::Mul if ty.dtype == DType::Bool => self.builder.ins().band(a, b),
             BinaryOp::Add if float => self.builder.ins().fadd(a, b),
             BinaryOp::Sub if float => self.builder.ins().fsub(a, b),
             BinaryOp::Mul if float => self.builder.ins().fmul(a, b),
@@ -487,14 +523,17 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
 
     fn select(&mut self, ty: VectorType, c: Value, a: Value, b: Value) -> Value {
         if ty.lanes == 1 {
+            let (c, a, b) = self.choice(c, a, b);
             return self.builder.ins().select(c, a, b);
         }
-        let clif = clif_type(ty);
-        let mask = match ty.dtype.is_float() {
-            true => self.builder.ins().bitcast(clif, MemFlagsData::new(), c),
-            false => c,
-        };
-        self.builder.ins().bitselect(mask, a, b)
+        if !ty.dtype.is_float() {
+            return self.builder.ins().bitselect(c, a, b);
+        }
+        // Of the bits, so that it does not become the smaller or the larger one, which flush subnormals.
+        let mask = self.builder.func.dfg.value_type(c);
+        let [a, b] = [a, b].map(|v| self.builder.ins().bitcast(mask, MemFlagsData::new(), v));
+        let bits = self.builder.ins().bitselect(c, a, b);
+        self.builder.ins().bitcast(clif_type(ty), MemFlagsData::new(), bits)
     }
 
     fn convert(&mut self, ty: VectorType, from: DType, a: Value) -> Value {
@@ -546,16 +585,9 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
     }
 
     fn bitcast(&mut self, ty: VectorType, from: DType, a: Value) -> Value {
-        match (from, ty.dtype) {
-            (a_type, b_type) if a_type == b_type => a,
-            (DType::Bool, DType::U8) => self.bool_to_int(ty.lanes, a),
-            (DType::U8, DType::Bool) => {
-                let bytes = ty.with_dtype(DType::U8);
-                let one = self.int(bytes, 1);
-                let bit = self.builder.ins().band(a, one);
-                self.is_nonzero(bytes, bit)
-            }
-            _ => self.builder.ins().bitcast(clif_type(ty), MemFlagsData::new(), a),
+        match from == ty.dtype {
+            true => a,
+            false => self.builder.ins().bitcast(clif_type(ty), MemFlagsData::new(), a),
         }
     }
 

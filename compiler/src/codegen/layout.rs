@@ -86,12 +86,6 @@ impl Layout {
         let uses = uses(kernel);
         let written: Vec<BufferId> =
             uses.iter().filter(|u| u.1).map(|((buffer, ..), _)| root(function, *buffer)).collect();
-        let aliased: Vec<BufferId> = uses
-            .iter()
-            .map(|u| u.0.0)
-            .filter(|&b| root(function, b) != b)
-            .map(|b| root(function, b))
-            .collect();
         let mut layout = Layout::default();
         let mut seen = Vec::new();
         for &((buffer, ..), _) in &uses {
@@ -99,28 +93,21 @@ impl Layout {
                 continue;
             }
             seen.push(buffer);
-            let (data, root) = (&function.buffers[buffer], root(function, buffer));
-            let read_only = !written.contains(&root);
+            let data = &function.buffers[buffer];
+            let read_only = !written.contains(&root(function, buffer));
             let mut shape = data.shape.clone();
-            if matches!(function.buffers[root].kind, BufferKind::Local) {
-                let chunked = kernel.schedule.chunks.filter(|_| !aliased.contains(&root));
-                let axis = chunked
-                    .and_then(|chunks| Some((chunked_axis(&uses, buffer, shape.len(), chunks)?, chunks)));
-                if let Some((d, chunks)) = axis {
-                    shape[d] = shape[d].min(chunks.block);
+            if matches!(data.kind, BufferKind::Local) {
+                let axis = kernel.schedule.chunks.and_then(|chunks| {
+                    Some((chunked_axis(&uses, buffer, shape.len(), chunks)?, chunks.block))
+                });
+                if let Some((d, block)) = axis {
+                    shape[d] = shape[d].min(block);
                 }
                 let placement = Placement::dense(data.dtype, &shape, read_only);
                 let chunk_stride = axis.map(|(d, _)| placement.strides[d]);
-                let known = layout.locals.iter().find(|l| self::root(function, l.buffer) == root);
-                let offset = match known.map(|l| l.offset) {
-                    Some(offset) => offset,
-                    None => {
-                        let bytes = shape
-                            .iter()
-                            .try_fold(data.dtype.bytes(), |bytes, &extent| bytes.checked_mul(extent));
-                        layout.reserve(bytes)?
-                    }
-                };
+                let bytes =
+                    shape.iter().try_fold(data.dtype.bytes(), |bytes, &extent| bytes.checked_mul(extent));
+                let offset = layout.reserve(bytes)?;
                 layout.locals.push(LocalPlace { buffer, offset, chunk_stride });
                 layout.placements[buffer] = placement;
             } else {

@@ -1,15 +1,17 @@
 //! Runs kernels in this process, for tests: every buffer ends where a page begins that must not be touched.
 
-use bessemer_runtime::abi::{Context, TaskFn};
+use bessemer_runtime::abi::{Context, IndexError, TaskFn};
 use bessemer_runtime::memory::Block;
 use cranelift_entity::PrimaryMap;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::default_libcall_names;
 
 use super::kernel::{EmittedKernel, emit_kernel};
-use super::{Target, frame};
-use crate::kernel::{BufferId, BufferKind, KernelFunction, Schedule, parse};
-use crate::tensor::{Scalar, Tensor, with_element};
+use super::{CpuLevel, Target, frame};
+use crate::kernel::{
+    self, BufferId, BufferKind, KernelFunction, Schedule, StageSchedule, evaluate, parse, verify,
+};
+use crate::tensor::{Scalar, Tensor};
 use crate::types::DType;
 
 /// A function whose kernels were compiled.
@@ -55,11 +57,11 @@ pub(super) fn compile(function: &KernelFunction, target: &Target) -> Compiled {
 }
 
 impl Buffers {
-    /// Memory of all buffers: constants hold their values, parameters and variables what `value` gives for the n-th element
-    /// of a dtype, and all others bytes that mean nothing.
-    pub(super) fn new(function: &KernelFunction, value: &dyn Fn(DType, usize) -> Scalar) -> Buffers {
+    /// Memory of all buffers: constants hold their values, parameters and variables those of [`contents`], and all others
+    /// bytes that mean nothing.
+    pub(super) fn new(function: &KernelFunction, value: Values) -> Buffers {
         let mut all = PrimaryMap::new();
-        for buffer in function.buffers.values() {
+        for (id, buffer) in &function.buffers {
             if matches!(buffer.kind, BufferKind::Local | BufferKind::Alias(_)) {
                 all.push(None);
                 continue;
@@ -69,15 +71,8 @@ impl Buffers {
             // The block starts aligned; its end is at most 63 bytes below the forbidden page.
             let start = bytes.next_multiple_of(64) - bytes;
             let mut content = vec![0xa5; bytes];
-            let width = buffer.dtype.bytes();
-            match &buffer.kind {
-                BufferKind::Constant(tensor) => content = bytes_of(tensor),
-                BufferKind::Result(_) | BufferKind::Next(_) | BufferKind::Temp => {}
-                _ => {
-                    for (n, element) in content.chunks_mut(width).enumerate() {
-                        element.copy_from_slice(&value(buffer.dtype, n).bits().to_le_bytes()[..width]);
-                    }
-                }
+            if let Some(tensor) = contents(function, id, value) {
+                content = bytes_of(&tensor);
             }
             // SAFETY: `start + bytes` is the block's size rounded up to 64, all of which is accessible.
             unsafe {
@@ -157,25 +152,84 @@ impl Compiled {
 }
 
 fn bytes_of(tensor: &Tensor) -> Vec<u8> {
-    with_element!(tensor.dtype(), T => {
-        let array = <T as crate::tensor::Element>::unwrap(tensor).expect("the dtype that it has");
-        let width = tensor.dtype().bytes();
-        array
-            .iter()
-            .flat_map(|&v| crate::tensor::Element::scalar(v).bits().to_le_bytes()[..width].to_vec())
-            .collect()
-    })
+    let width = tensor.dtype().bytes();
+    tensor.scalars().flat_map(|v| v.bits().to_le_bytes()[..width].to_vec()).collect()
 }
 
-/// The results of a function, with parameters that `value` gives.
-pub(super) fn results(
-    function: &KernelFunction,
-    target: &Target,
-    value: &dyn Fn(DType, usize) -> Scalar,
-) -> Vec<Vec<Scalar>> {
+/// A rule that gives the n-th element of a dtype.
+pub(super) type Values = fn(DType, usize) -> Scalar;
+
+/// What a buffer holds before a function runs, if that is defined; other buffers hold other values of the rule.
+fn contents(function: &KernelFunction, id: BufferId, value: Values) -> Option<Tensor> {
+    let buffer = &function.buffers[id];
+    match &buffer.kind {
+        BufferKind::Constant(tensor) => Some(tensor.clone()),
+        BufferKind::Param(_) | BufferKind::Variable(_) | BufferKind::RandomState => {
+            let first = 5 * id.as_u32() as usize;
+            let elements = (first..first + buffer.elements()).map(|n| value(buffer.dtype, n));
+            Some(Tensor::from_scalars(buffer.dtype, &buffer.shape, elements))
+        }
+        _ => None,
+    }
+}
+
+/// What all results hold after compiled code has run.
+pub(super) fn results(function: &KernelFunction, target: &Target, value: Values) -> Vec<Vec<Scalar>> {
     let buffers = Buffers::new(function, value);
     compile(function, target).run(function, &buffers, &mut Context::serial());
     buffers.results(function)
+}
+
+/// What all results hold after the evaluator has run.
+pub(super) fn expected(function: &KernelFunction, target: &Target, value: Values) -> Vec<Vec<Scalar>> {
+    verify(function).unwrap_or_else(|e| panic!("{e}"));
+    let mut memory = kernel::Memory::new(function);
+    for id in function.buffers.keys() {
+        if let Some(tensor) = contents(function, id, value) {
+            memory.set(id, &tensor);
+        }
+    }
+    let options = kernel::Options { fused_multiply_add: target.has_fma() };
+    evaluate(function, &mut memory, options).unwrap_or_else(|e| panic!("{e}"));
+    let is_result =
+        |id: &BufferId| matches!(function.buffers[*id].kind, BufferKind::Result(_) | BufferKind::Next(_));
+    function.buffers.keys().filter(is_result).map(|id| memory.get(id).scalars().collect()).collect()
+}
+
+/// This machine with all it has, and with the least that code is emitted for.
+pub(super) fn targets() -> Vec<Target> {
+    let host = Target::host().expect("a host");
+    let mut targets = vec![host];
+    if cfg!(target_arch = "x86_64") {
+        targets.push(Target::new(target_lexicon::Triple::host(), CpuLevel::X86_64V2).expect("a target"));
+    }
+    targets
+}
+
+/// Checks that under every schedule, compiled code gives what the evaluator does.
+pub(super) fn check(what: &str, function: &KernelFunction, value: Values, schedules: &[Schedule]) {
+    for target in targets() {
+        let expected = expected(function, &target, value);
+        for schedule in schedules {
+            let function = scheduled(function, schedule);
+            let what = format!("{what} on {target} with {schedule:?}");
+            assert_same(&what, &results(&function, &target, value), &expected);
+        }
+    }
+}
+
+/// A schedule of stages, cut into chunks of so many indices of an axis.
+pub(super) fn schedule(chunks: Option<(usize, usize)>, stages: &[StageSchedule]) -> Schedule {
+    Schedule {
+        chunks: chunks.map(|(axis, block)| kernel::Chunks { axis, block }),
+        threads: false,
+        stages: stages.to_vec(),
+    }
+}
+
+/// Strips along an axis.
+pub(super) fn strip(axis: usize, lanes: usize) -> StageSchedule {
+    StageSchedule::Strip { axis, lanes }
 }
 
 /// Numbers between -2 and 2 (or small integers), by a fixed rule.
@@ -189,6 +243,35 @@ pub(super) fn plain(dtype: DType, n: usize) -> Scalar {
     }
 }
 
+/// Numbers where arithmetic has its corners, mixed with plain ones.
+pub(super) fn corners(dtype: DType, n: usize) -> Scalar {
+    const FLOATS: [f64; 16] = [
+        0.0,
+        -0.0,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1.0,
+        -1.0,
+        0.5,
+        -2.5,
+        3e9,
+        -3e9,
+        1e30,
+        255.9,
+        1.5,
+        1e-40,
+        -1e-310,
+    ];
+    const INTEGERS: [i64; 10] =
+        [0, 1, -1, i64::MAX, i64::MIN, i32::MAX as i64, i32::MIN as i64, 31, 255, 1 << 33];
+    match dtype {
+        DType::F32 | DType::F64 if n % 20 < 16 => Scalar::F64(FLOATS[n % 20]).convert(dtype),
+        DType::I64 | DType::I32 if n % 14 < 10 => Scalar::I64(INTEGERS[n % 14]).convert(dtype),
+        _ => plain(dtype, n),
+    }
+}
+
 /// Compares results bit for bit; NaNs are equal whatever they carry.
 pub(super) fn assert_same(what: &str, found: &[Vec<Scalar>], expected: &[Vec<Scalar>]) {
     assert_eq!(found.len(), expected.len(), "{what}");
@@ -199,4 +282,12 @@ pub(super) fn assert_same(what: &str, found: &[Vec<Scalar>], expected: &[Vec<Sca
             assert!(both_nan || f == e, "{what}: result {r}, element {n}: found {f}, expected {e}");
         }
     }
+}
+
+/// A hook that records the last index out of range.
+pub(super) unsafe extern "C" fn record(ctx: *mut Context, site: u32, position: u64, value: i64) {
+    // SAFETY: generated code passes the context that it was called with, which the test owns.
+    let error = unsafe { &mut (*ctx).index_error };
+    *error.flag.get_mut() = IndexError::RECORDED;
+    (error.site, error.position, error.value) = (site, position, value);
 }

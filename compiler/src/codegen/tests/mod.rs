@@ -1,0 +1,7 @@
+//! What is emitted computes what Kernel IR says, bit for bit, under every schedule.
+
+mod folds;
+mod instructions;
+mod refused;
+mod tiles;
+mod views;

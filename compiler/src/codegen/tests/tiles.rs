@@ -1,0 +1,121 @@
+//! Contractions in tiles: odd sizes, panels, parts of a fold, epilogues and several folded axes.
+
+use crate::codegen::testing::{check, function, plain, schedule};
+use crate::kernel::{Schedule, StageSchedule};
+
+/// Tiles for a contraction whose rows are on the first axis and columns on the second, and the other way round.
+fn schedules(lanes: usize) -> Vec<Schedule> {
+    let mut all = Vec::new();
+    for swapped in [false, true] {
+        for pack in [false, true] {
+            for (rows, cols, lanes) in [(4, 2 * lanes, lanes), (3, lanes, lanes), (2, 3, 1)] {
+                let (row_axis, row_operand) = if swapped { (1, 1) } else { (0, 0) };
+                let (rows, cols) = (rows, cols);
+                let col_axis = 1 - row_axis;
+                let tile = StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack };
+                for chunks in [None, Some((0, 4)), Some((1, 7)), Some((1, 8))] {
+                    all.push(schedule(chunks, std::slice::from_ref(&tile)));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn matmul(dtype: &str, (m, n, k): (usize, usize, usize), partials: usize, transposed: bool) -> String {
+    let (shape, index) =
+        if transposed { (format!("{n},{k}"), "i1, i2") } else { (format!("{k},{n}"), "i2, i1") };
+    format!(
+        r#"kernels @t {{
+  buffer buf0 "a" : {dtype}[{m},{k}] param 0
+  buffer buf1 "b" : {dtype}[{shape}] param 1
+  buffer buf2 "bias" : {dtype}[{n}] param 2
+  buffer buf3 "c" : {dtype}[{m},{n}] result 0
+  kernel k0 (i0 < {m}, i1 < {n}) {{
+    stage {{
+      fold reduce lanes {partials} (i2 < {k}) {{
+        s0 = load buf0[i0, i2] : {dtype}
+        s1 = load buf1[{index}] : {dtype}
+        acc0 = dot s0, s1 : {dtype}
+      }}
+      s0 = acc0 : {dtype}
+      s1 = load buf2[i1] : {dtype}
+      s2 = add s0, s1 : {dtype}
+      s3 = const {zero} : {dtype}
+      s4 = max s2, s3 : {dtype}
+      store s4, buf3[i0, i1]
+    }}
+  }}
+}}"#,
+        zero = if dtype.starts_with('f') { "0.0" } else { "0" }
+    )
+}
+
+#[test]
+fn every_size() {
+    for size in [(1, 1, 1), (3, 5, 17), (17, 17, 3), (5, 13, 0), (0, 3, 2), (4, 0, 2), (9, 24, 9)] {
+        let f = function(&matmul("f32", size, 1, size.2 == 17));
+        check(&format!("{size:?}"), &f, plain, &schedules(4));
+    }
+}
+
+#[test]
+fn every_dtype_and_partial_results() {
+    let f = function(&matmul("f64", (5, 11, 6), 1, false));
+    check("f64", &f, plain, &schedules(2));
+    let f = function(&matmul("f32", (5, 11, 11), 4, true));
+    check("partial results", &f, plain, &schedules(4));
+}
+
+#[test]
+fn folds_that_are_run_in_parts() {
+    let tile = |pack| StageSchedule::Tile {
+        row_axis: 0,
+        col_axis: 1,
+        rows: 4,
+        cols: 8,
+        lanes: 4,
+        row_operand: 0,
+        pack,
+    };
+    for (size, partials) in [((5, 13, 1030), 1), ((6, 3, 1536), 1), ((5, 9, 1100), 8), ((519, 2, 600), 1)] {
+        let f = function(&matmul("f32", size, partials, true));
+        let schedules = [None, Some((0, 3))]
+            .map(|chunks| schedule(chunks, &[tile(true)]))
+            .into_iter()
+            .collect::<Vec<_>>();
+        check(&format!("{size:?}"), &f, plain, &schedules);
+    }
+}
+
+#[test]
+fn convolution_with_padding() {
+    let text = r#"kernels @t {
+  buffer buf0 "x" : f32[2,3,6,7] param 0
+  buffer buf1 "w" : f32[5,3,3,3] param 1
+  buffer buf2 "y" : f32[2,5,6,7] result 0
+  kernel k0 (i0 < 2, i1 < 5, i2 < 6, i3 < 7) {
+    stage {
+      fold reduce (i4 < 3, i5 < 3, i6 < 3) {
+        s0 = load buf1[i1, i4, i5, i6] : f32
+        s1 = load buf0[i0, i4, i2 + i5 - 1, i3 + i6 - 1] where 0 <= i2 + i5 - 1 < 6, 0 <= i3 + i6 - 1 < 7 else 0.0 : f32
+        acc0 = dot s0, s1 : f32
+      }
+      s0 = acc0 : f32
+      store s0, buf2[i0, i1, i2, i3]
+    }
+  }
+}"#;
+    let f = function(text);
+    let mut schedules = vec![schedule(None, &[StageSchedule::Scalar])];
+    for (row_axis, col_axis) in [(1, 3), (1, 2), (2, 3)] {
+        for pack in [false, row_axis == 1] {
+            let tile =
+                StageSchedule::Tile { row_axis, col_axis, rows: 4, cols: 8, lanes: 4, row_operand: 0, pack };
+            schedules.push(schedule(Some((1, 2)), std::slice::from_ref(&tile)));
+            schedules.push(schedule(Some((3, 4)), std::slice::from_ref(&tile)));
+            schedules.push(schedule(None, &[tile]));
+        }
+    }
+    check("convolution", &f, plain, &schedules);
+}
