@@ -23,7 +23,7 @@ use target_lexicon::Architecture;
 use super::Target;
 use super::emitter::{CheckedIndex, VectorEmitter, VectorType};
 use super::plan::is_shift;
-use crate::kernel::{BinaryOp, CompareOp, InstKind, UnaryOp};
+use crate::kernel::{BinaryOp, CompareOp, InstKind, UnaryOp, scalar};
 use crate::tensor::Scalar;
 use crate::types::DType;
 
@@ -171,13 +171,13 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
         self.builder.ins().select(special, special_result, quotient)
     }
 
-    /// The value of a constant float operand, if it is one.
-    fn known_float(&self, value: Value) -> Option<f64> {
+    /// The element that is in every lane, if it is a constant float.
+    fn known_float(&self, value: Value) -> Option<Scalar> {
         let dfg = &self.builder.func.dfg;
         let inst = dfg.value_def(value).inst()?;
         match dfg.insts[inst] {
-            InstructionData::UnaryIeee32 { imm, .. } => Some(f64::from(f32::from_bits(imm.bits()))),
-            InstructionData::UnaryIeee64 { imm, .. } => Some(f64::from_bits(imm.bits())),
+            InstructionData::UnaryIeee32 { imm, .. } => Some(Scalar::F32(f32::from_bits(imm.bits()))),
+            InstructionData::UnaryIeee64 { imm, .. } => Some(Scalar::F64(f64::from_bits(imm.bits()))),
             InstructionData::Unary { opcode: Opcode::Splat, arg } => self.known_float(arg),
             _ => None,
         }
@@ -188,7 +188,8 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
         if !self.is_x86 {
             return if max { self.builder.ins().fmax(a, b) } else { self.builder.ins().fmin(a, b) };
         }
-        let (x, c, known) = match (self.known_float(a), self.known_float(b)) {
+        let known = |value| self.known_float(value).map(Scalar::as_f64);
+        let (x, c, known) = match (known(a), known(b)) {
             (_, Some(c)) if !c.is_nan() => (a, b, Some(c)),
             (Some(c), _) if !c.is_nan() => (b, a, Some(c)),
             _ => (a, b, None),
@@ -399,6 +400,10 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
     }
 
     fn unary(&mut self, op: UnaryOp, ty: VectorType, a: Value) -> Value {
+        // Cranelift would fold it without flushing subnormals.
+        if let Some(known) = self.known_float(a) {
+            return self.constant(scalar::unary(op, known), ty.lanes);
+        }
         let float = ty.dtype.is_float();
         match op {
             UnaryOp::Neg if float => self.builder.ins().fneg(a),
@@ -435,6 +440,10 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
     }
 
     fn binary(&mut self, op: BinaryOp, ty: VectorType, a: Value, b: Value) -> Value {
+        // As above.
+        if let (Some(a), Some(b)) = (self.known_float(a), self.known_float(b)) {
+            return self.constant(scalar::binary(op, a, b), ty.lanes);
+        }
         let float = ty.dtype.is_float();
         let unsigned = ty.dtype == DType::U8 && ty.lanes == 1;
         match op {

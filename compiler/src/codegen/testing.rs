@@ -57,9 +57,8 @@ pub(super) fn compile(function: &KernelFunction, target: &Target) -> Compiled {
 }
 
 impl Buffers {
-    /// Memory of all buffers: constants hold their values, parameters and variables those of [`contents`], and all others
-    /// bytes that mean nothing.
-    pub(super) fn new(function: &KernelFunction, value: Values) -> Buffers {
+    /// Memory of all buffers: what a function reads holds its [`contents`], and all others bytes that mean nothing.
+    pub(super) fn new(function: &KernelFunction, inputs: Inputs<'_>) -> Buffers {
         let mut all = PrimaryMap::new();
         for (id, buffer) in &function.buffers {
             if matches!(buffer.kind, BufferKind::Local | BufferKind::Alias(_)) {
@@ -71,7 +70,7 @@ impl Buffers {
             // The block starts aligned; its end is at most 63 bytes below the forbidden page.
             let start = bytes.next_multiple_of(64) - bytes;
             let mut content = vec![0xa5; bytes];
-            if let Some(tensor) = contents(function, id, value) {
+            if let Some(tensor) = contents(function, id, inputs) {
                 content = bytes_of(&tensor);
             }
             // SAFETY: `start + bytes` is the block's size rounded up to 64, all of which is accessible.
@@ -156,15 +155,22 @@ fn bytes_of(tensor: &Tensor) -> Vec<u8> {
     tensor.scalars().flat_map(|v| v.bits().to_le_bytes()[..width].to_vec()).collect()
 }
 
-/// A rule that gives the n-th element of a dtype.
-pub(super) type Values = fn(DType, usize) -> Scalar;
+/// What a function is given.
+#[derive(Clone, Copy)]
+pub(super) enum Inputs<'a> {
+    /// The n-th element of a dtype; no two buffers start with the same n.
+    Rule(fn(DType, usize) -> Scalar),
+    /// The parameters.
+    Params(&'a [Tensor]),
+}
 
-/// What a buffer holds before a function runs, if that is defined; other buffers hold other values of the rule.
-fn contents(function: &KernelFunction, id: BufferId, value: Values) -> Option<Tensor> {
+/// What a buffer holds before a function runs, if that is defined.
+fn contents(function: &KernelFunction, id: BufferId, inputs: Inputs<'_>) -> Option<Tensor> {
     let buffer = &function.buffers[id];
-    match &buffer.kind {
-        BufferKind::Constant(tensor) => Some(tensor.clone()),
-        BufferKind::Param(_) | BufferKind::Variable(_) | BufferKind::RandomState => {
+    match (&buffer.kind, inputs) {
+        (BufferKind::Constant(tensor), _) => Some(tensor.clone()),
+        (BufferKind::Param(n), Inputs::Params(params)) => Some(params[*n].clone()),
+        (BufferKind::Param(_) | BufferKind::Variable(_) | BufferKind::RandomState, Inputs::Rule(value)) => {
             let first = 5 * id.as_u32() as usize;
             let elements = (first..first + buffer.elements()).map(|n| value(buffer.dtype, n));
             Some(Tensor::from_scalars(buffer.dtype, &buffer.shape, elements))
@@ -174,18 +180,18 @@ fn contents(function: &KernelFunction, id: BufferId, value: Values) -> Option<Te
 }
 
 /// What all results hold after compiled code has run.
-pub(super) fn results(function: &KernelFunction, target: &Target, value: Values) -> Vec<Vec<Scalar>> {
-    let buffers = Buffers::new(function, value);
+pub(super) fn results(function: &KernelFunction, target: &Target, inputs: Inputs<'_>) -> Vec<Vec<Scalar>> {
+    let buffers = Buffers::new(function, inputs);
     compile(function, target).run(function, &buffers, &mut Context::serial());
     buffers.results(function)
 }
 
 /// What all results hold after the evaluator has run.
-pub(super) fn expected(function: &KernelFunction, target: &Target, value: Values) -> Vec<Vec<Scalar>> {
+pub(super) fn expected(function: &KernelFunction, target: &Target, inputs: Inputs<'_>) -> Vec<Vec<Scalar>> {
     verify(function).unwrap_or_else(|e| panic!("{e}"));
     let mut memory = kernel::Memory::new(function);
     for id in function.buffers.keys() {
-        if let Some(tensor) = contents(function, id, value) {
+        if let Some(tensor) = contents(function, id, inputs) {
             memory.set(id, &tensor);
         }
     }
@@ -207,13 +213,19 @@ pub(super) fn targets() -> Vec<Target> {
 }
 
 /// Checks that under every schedule, compiled code gives what the evaluator does.
-pub(super) fn check(what: &str, function: &KernelFunction, value: Values, schedules: &[Schedule]) {
+pub(super) fn check(
+    what: &str,
+    function: &KernelFunction,
+    value: fn(DType, usize) -> Scalar,
+    schedules: &[Schedule],
+) {
+    let inputs = Inputs::Rule(value);
     for target in targets() {
-        let expected = expected(function, &target, value);
+        let expected = expected(function, &target, inputs);
         for schedule in schedules {
             let function = scheduled(function, schedule);
             let what = format!("{what} on {target} with {schedule:?}");
-            assert_same(&what, &results(&function, &target, value), &expected);
+            assert_same(&what, &results(&function, &target, inputs), &expected);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod folds;
 mod instructions;
+mod random;
 mod refused;
 mod tiles;
 mod views;

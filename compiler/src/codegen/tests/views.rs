@@ -3,7 +3,9 @@
 use bessemer_runtime::abi::{Context, IndexError};
 
 use crate::codegen::Target;
-use crate::codegen::testing::{Buffers, check, compile, function, plain, record, schedule, scheduled, strip};
+use crate::codegen::testing::{
+    Buffers, Inputs, check, compile, function, plain, record, schedule, scheduled, strip,
+};
 use crate::kernel::{Schedule, StageSchedule};
 
 fn strips() -> Vec<Schedule> {
@@ -182,7 +184,7 @@ fn indices_out_of_range_are_reported_and_replaced_by_the_nearest() {
         for stage in [StageSchedule::Scalar, strip(1, 4), strip(0, 4)] {
             let f = scheduled(&function(&GATHER.replace("LAST", last)), &schedule(None, &[stage]));
             let code = compile(&f, &Target::host().unwrap());
-            let buffers = Buffers::new(&f, plain);
+            let buffers = Buffers::new(&f, Inputs::Rule(plain));
             let mut context = Context { report_index_error: Some(record), ..Context::serial() };
             code.run(&f, &buffers, &mut context);
             let error = &context.index_error;
@@ -191,7 +193,7 @@ fn indices_out_of_range_are_reported_and_replaced_by_the_nearest() {
                 &function(&GATHER.replace("LAST", &nearest.to_string())),
                 &schedule(None, &[StageSchedule::Scalar]),
             );
-            let same = Buffers::new(&good, plain);
+            let same = Buffers::new(&good, Inputs::Rule(plain));
             compile(&good, &Target::host().unwrap()).run(&good, &same, &mut Context::serial());
             assert_eq!(buffers.results(&f), same.results(&good));
             // Without a hook, the flag alone says it.
