@@ -4,8 +4,8 @@ use crate::diagnostic::Diagnostic;
 use crate::tensor::Scalar;
 use crate::types::{DType, Extent, Shape};
 
-/// An attribute as text says it.
-#[derive(Clone, Debug, PartialEq)]
+/// An attribute as text says it. Equality is of bits: -0.0 is not 0.0, and a NaN equals itself.
+#[derive(Clone, Debug)]
 pub enum Attribute {
     /// `3`
     Int(i64),
@@ -24,6 +24,24 @@ pub enum Attribute {
     /// `@w`: a variable or a function. It is written before the operands, without its key.
     Symbol(String),
 }
+
+impl PartialEq for Attribute {
+    fn eq(&self, other: &Attribute) -> bool {
+        match (self, other) {
+            (Attribute::Int(a), Attribute::Int(b)) => a == b,
+            (Attribute::Float(a), Attribute::Float(b)) => a.to_bits() == b.to_bits(),
+            (Attribute::Bool(a), Attribute::Bool(b)) => a == b,
+            (Attribute::Batch(a), Attribute::Batch(b)) => a == b,
+            (Attribute::Word(a), Attribute::Word(b))
+            | (Attribute::Text(a), Attribute::Text(b))
+            | (Attribute::Symbol(a), Attribute::Symbol(b)) => a == b,
+            (Attribute::List(a), Attribute::List(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Attribute {}
 
 impl Attribute {
     /// The attribute with `f` applied to it, or to every element of a list.
@@ -305,9 +323,16 @@ macro_rules! op_struct {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $ty,)*
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &$name) -> bool {
+                $crate::ops::attributes::Attributes::attributes(self)
+                    == $crate::ops::attributes::Attributes::attributes(other)
+            }
         }
 
         impl $crate::ops::attributes::Attributes for $name {
@@ -316,12 +341,17 @@ macro_rules! op_struct {
             )*];
 
             fn attributes(&self) -> Vec<(&'static str, $crate::ops::attributes::Attribute)> {
-                let all: Vec<(bool, &'static str, $crate::ops::attributes::Attribute)> = vec![$((
-                    $crate::ops::attributes::op_struct!(@default $($default)?).is_none_or(|default: $ty| default != self.$field),
-                    stringify!($field),
-                    $crate::ops::attributes::AttributeValue::to_attribute(&self.$field),
-                ),)*];
-                all.into_iter().filter(|(told, ..)| *told).map(|(_, name, value)| (name, value)).collect()
+                let all: Vec<(&'static str, $crate::ops::attributes::Attribute, Option<$crate::ops::attributes::Attribute>)> =
+                    vec![$((
+                        stringify!($field),
+                        $crate::ops::attributes::AttributeValue::to_attribute(&self.$field),
+                        $crate::ops::attributes::op_struct!(@default $($default)?)
+                            .map(|default: $ty| $crate::ops::attributes::AttributeValue::to_attribute(&default)),
+                    ),)*];
+                all.into_iter()
+                    .filter(|(_, value, default)| default.as_ref() != Some(value))
+                    .map(|(name, value, _)| (name, value))
+                    .collect()
             }
 
             fn from_attributes(
