@@ -1,18 +1,21 @@
 //! The pipeline: which passes run, in which order, at which level of optimisation.
 //!
-//! A function is [optimised](optimise) as a graph, then [lowered](lower) to kernels and fused. Both parts run the passes
+//! A module is [prepared](prepare) once: every entry point is a function then. A function, best with its batch size
+//! [bound](crate::graph::bind), is [optimised](optimise) as a graph, then [lowered](lower) to kernels and fused. Both parts run the passes
 //! of [`PASSES`] by name, each of which can be switched off, is timed, and is verified in debug builds.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fuse;
-use crate::graph::verify::verify_function;
+use crate::graph::verify::{verify, verify_function};
 use crate::graph::{Function, Module};
+use crate::initializers::{self, init_function};
 use crate::kernel::{self, KernelFunction};
 use crate::passes::{self, Laws};
+use crate::train;
 
 /// How much is done to make programs fast. Results have the same bits at every level, but where a level says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +143,22 @@ impl Report {
     }
 }
 
+/// The module with all its entry points as functions: its training steps are expanded, and `init`, which gives the
+/// variables their first values, is the last function unless there is one of this name.
+///
+/// # Errors
+/// What is wrong with the module, its training steps or its initialisers.
+pub fn prepare(module: &Module) -> Result<Module, Diagnostics> {
+    verify(module)?;
+    let mut prepared = train::expand(module)?;
+    if prepared.function(initializers::FUNCTION).is_none() {
+        let init = init_function(&prepared)?;
+        prepared.functions.push(init);
+    }
+    verify(&prepared)?;
+    Ok(prepared)
+}
+
 /// How often the graph passes run in turn, as one may enable another that comes before it. Two rounds nearly always do:
 /// the second finds nothing.
 const MAX_ROUNDS: usize = 4;
@@ -208,39 +227,4 @@ fn watch(pass: &str, options: &Options, before: &dyn std::fmt::Display, after: &
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passes_are_those_of_graphs_and_kernels() {
-        assert!(PASSES.iter().map(|p| p.name).eq(passes::PASSES.into_iter().chain(fuse::PASSES)));
-    }
-
-    #[test]
-    fn levels_only_add_passes() {
-        let runs = |level| PASSES.map(|p| Options::new(level).runs(p.name));
-        assert_eq!(runs(OptLevel::O0), [false; 10]);
-        assert_eq!(runs(OptLevel::O3), [true; 10]);
-        let names =
-            |level| PASSES.iter().map(|p| p.name).filter(|n| Options::new(level).runs(n)).collect::<Vec<_>>();
-        assert_eq!(names(OptLevel::O1), ["canonicalize", "eliminate-common", "eliminate-dead"]);
-        assert!(!Options::new(OptLevel::O2).runs("fuse-stages"));
-    }
-
-    #[test]
-    fn disabled_passes_do_not_run() {
-        let options = Options::new(OptLevel::O3).disable("algebra").unwrap();
-        assert!(!options.runs("algebra") && options.runs("canonicalize"));
-        let error = options.disable("algebr").unwrap_err();
-        assert_eq!((error.code, &*error.message), ("E0701", "there is no pass `algebr`"));
-        assert!(error.helps.concat().contains("`fuse-stages`"));
-    }
-
-    #[test]
-    #[should_panic(expected = "`lower` broke a function")]
-    fn a_broken_function_names_the_pass() {
-        let mut broken = KernelFunction { name: "f".into(), ..KernelFunction::default() };
-        broken.checks.push(kernel::CheckSite { name: "i".into(), shape: vec![1], bound: 0 });
-        watch("lower", &Options::default().verify_each(true), &"", &broken);
-    }
-}
+mod tests;
