@@ -3,18 +3,28 @@
 //! The first line is a comment that says what the file is about. Then there are, in comments,
 //!
 //! - `; check: TEXT`: the output has TEXT in it, after what the check before it found;
+//! - `; check-not: TEXT`: the output does not have TEXT in it, anywhere;
 //! - `; error: CODE TEXT` at the end of a line: an error with this code whose primary place is in that line, and whose
 //!   rendering has TEXT in it; if there are any, every error must be expected so;
 //! - `; expect:` alone on a line: the rest of the file is the whole output, in comments. With `BLESS=1` in the environment
 //!   it is rewritten.
 //!
 //! A file without any of them fails. Lines of checks belong to the input; being comments, they change nothing.
+//!
+//! In the folder of a pass, the first line may say `; law: LAW`. Every law has such a file.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
-use bessemer_compiler::graph::Module;
+use bessemer_compiler::fuse;
+use bessemer_compiler::graph::{Function, Module};
+use bessemer_compiler::ops::Op;
+use bessemer_compiler::passes::{self, Laws};
+use bessemer_compiler::pipeline::{self, OptLevel, Options, Report};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What a stage makes of a text. To add a stage, add an arm and a folder of its name.
@@ -34,7 +44,60 @@ fn run(stage: &str, source: &str) -> Result<String, String> {
                 false => Err(format!("printed again, it is another text\n{printed}\n{again}")),
             }
         }
+        // The functions after the pass.
+        pass if passes::PASSES.contains(&pass) => {
+            Ok(functions(&parse().map_err(|e| e.to_string())?, |module, f| {
+                let shared = Rc::new(RefCell::new(module.clone()));
+                passes::run(&shared, f, pass, &mut Laws::default()).to_string()
+            }))
+        }
+        // The kernels after this pass and those before it.
+        pass if fuse::PASSES.contains(&pass) => {
+            let later = fuse::PASSES.into_iter().skip_while(|p| *p != pass).skip(1);
+            let options = later
+                .fold(Options::new(OptLevel::O3), |options, p| options.disable(p).expect("it is a pass"));
+            let kernels = |module: &Module, f: &Function| {
+                pipeline::lower(module, f, &options.clone().verify_each(true), &mut Report::default())
+                    .to_string()
+            };
+            Ok(functions(&parse().map_err(|e| e.to_string())?, kernels))
+        }
         _ => Err(format!("there is no stage `{stage}`")),
+    }
+}
+
+/// What `print` makes of the functions of a module.
+fn functions(module: &Module, print: impl Fn(&Module, &Function) -> String) -> String {
+    module.functions.values().map(|f| print(module, f) + "\n").collect()
+}
+
+/// What the first line of a file that is about a law begins with.
+const LAW: &str = "; law: ";
+
+/// Checks that every law has a file in the folder of its pass that begins with it, and that no file names another.
+fn laws(root: &Path) -> Result<(), Failed> {
+    let known = Op::laws().into_iter().map(|(_, pass, law)| (pass, law)).chain(passes::LAWS);
+    let known: BTreeSet<(String, String)> =
+        known.map(|(pass, law)| (pass.to_owned(), law.to_owned())).collect();
+    let mut tested = BTreeSet::new();
+    for pass in passes::PASSES {
+        for file in entries(&root.join(pass)) {
+            let text = fs::read_to_string(&file).map_err(|e| e.to_string())?;
+            if let Some(law) = text.lines().next().and_then(|line| line.strip_prefix(LAW)) {
+                tested.insert((pass.to_owned(), law.to_owned()));
+            }
+        }
+    }
+    let list = |laws: Vec<&(String, String)>| {
+        laws.iter().map(|(p, law)| format!("\n  {p}: {law}")).collect::<String>()
+    };
+    let (without, unknown) =
+        (list(known.difference(&tested).collect()), list(tested.difference(&known).collect()));
+    match without.is_empty() && unknown.is_empty() {
+        true => Ok(()),
+        false => {
+            Err(format!("laws without a file:{without}\nfiles of laws that there are not:{unknown}").into())
+        }
     }
 }
 
@@ -51,6 +114,7 @@ fn main() -> ExitCode {
             trials.push(Trial::test(format!("{stage}/{}", name(&file)), move || check(&stage, &file)));
         }
     }
+    trials.push(Trial::test("laws", move || laws(&root)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -109,7 +173,7 @@ fn comment(output: &str) -> String {
     output.lines().map(|line| format!("; {line}").trim_end().to_owned() + "\n").collect()
 }
 
-/// Checks `; check:` lines; whether there are any.
+/// Checks `; check:` and `; check-not:` lines; whether there are any.
 fn in_order(source: &str, output: &str) -> Result<bool, Failed> {
     let (mut rest, mut found_any) = (output, false);
     for wanted in source.lines().filter_map(|line| line.trim_start().strip_prefix("; check:")) {
@@ -118,6 +182,12 @@ fn in_order(source: &str, output: &str) -> Result<bool, Failed> {
             format!("`{wanted}` is not in the output after the checks before it; the output is\n{output}")
         })?;
         rest = &rest[at + wanted.len()..];
+        found_any = true;
+    }
+    for unwanted in source.lines().filter_map(|line| line.trim_start().strip_prefix("; check-not:")) {
+        if output.contains(unwanted.trim()) {
+            return Err(format!("`{}` is in the output, which is\n{output}", unwanted.trim()).into());
+        }
         found_any = true;
     }
     Ok(found_any)
