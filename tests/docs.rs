@@ -59,8 +59,11 @@ fn descriptions() -> HashMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("compiler/src/ops");
     let mut descriptions = HashMap::new();
     for entry in fs::read_dir(folder).expect("the ops have a folder") {
-        let source =
-            fs::read_to_string(entry.expect("the folder can be read").path()).expect("a file is text");
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            continue;
+        }
+        let source = fs::read_to_string(path).expect("a file is text");
         let name =
             source.split_once("const NAME: &'static str = \"").and_then(|(_, rest)| rest.split_once('"'));
         let Some((name, _)) = name else { continue };
