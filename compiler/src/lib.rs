@@ -12,6 +12,7 @@ pub mod graph;
 pub mod initializers;
 pub mod jit;
 pub mod kernel;
+pub mod listing;
 pub mod lower;
 pub mod memory;
 pub mod nn;

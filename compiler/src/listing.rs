@@ -1,0 +1,109 @@
+//! What the code generator emits, as text to read.
+
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::{Context, ir};
+use cranelift_module::{
+    DataDescription, DataId, FuncId, Linkage, Module, ModuleDeclarations, ModuleReloc, ModuleResult,
+    default_libcall_names,
+};
+use cranelift_object::{ObjectBuilder, ObjectModule};
+
+use crate::backend::{CompileError, Compiled, SourceModule, compile_into};
+use crate::codegen::{CodegenError, Target};
+
+/// An emitted function as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Name of its symbol.
+    pub symbol: String,
+    /// Cranelift's intermediate form of it, before Cranelift's own passes.
+    pub clif: String,
+    /// Its instructions, in Cranelift's notation.
+    pub assembly: String,
+}
+
+/// Compiles functions for `target` and gives all that is emitted, in the order of its emission: the tasks of kernels
+/// before the entry point that runs them.
+///
+/// # Errors
+/// As [`compile_into`].
+pub fn list(source: SourceModule, target: &Target) -> Result<(Compiled, Vec<Listing>), CompileError> {
+    let builder = ObjectBuilder::new(target.isa()?, source.name.as_str(), default_libcall_names())
+        .map_err(CodegenError::from)?;
+    let mut lister = Lister { module: ObjectModule::new(builder), listings: Vec::new() };
+    let compiled = compile_into(&mut lister, target, source)?;
+    Ok((compiled, lister.listings))
+}
+
+/// A module that notes what is defined in it.
+struct Lister {
+    module: ObjectModule,
+    listings: Vec<Listing>,
+}
+
+impl Module for Lister {
+    fn isa(&self) -> &dyn TargetIsa {
+        self.module.isa()
+    }
+
+    fn declarations(&self) -> &ModuleDeclarations {
+        self.module.declarations()
+    }
+
+    fn declare_function(
+        &mut self,
+        name: &str,
+        linkage: Linkage,
+        signature: &ir::Signature,
+    ) -> ModuleResult<FuncId> {
+        self.module.declare_function(name, linkage, signature)
+    }
+
+    fn declare_anonymous_function(&mut self, signature: &ir::Signature) -> ModuleResult<FuncId> {
+        self.module.declare_anonymous_function(signature)
+    }
+
+    fn declare_data(
+        &mut self,
+        name: &str,
+        linkage: Linkage,
+        writable: bool,
+        tls: bool,
+    ) -> ModuleResult<DataId> {
+        self.module.declare_data(name, linkage, writable, tls)
+    }
+
+    fn declare_anonymous_data(&mut self, writable: bool, tls: bool) -> ModuleResult<DataId> {
+        self.module.declare_anonymous_data(writable, tls)
+    }
+
+    fn define_function_with_control_plane(
+        &mut self,
+        func: FuncId,
+        ctx: &mut Context,
+        control: &mut ControlPlane,
+    ) -> ModuleResult<()> {
+        let clif = ctx.func.display().to_string();
+        ctx.set_disasm(true);
+        self.module.define_function_with_control_plane(func, ctx, control)?;
+        let assembly = ctx.compiled_code().and_then(|code| code.vcode.clone()).unwrap_or_default();
+        let symbol = self.declarations().get_function_decl(func).linkage_name(func).into_owned();
+        self.listings.push(Listing { symbol, clif, assembly });
+        Ok(())
+    }
+
+    fn define_function_bytes(
+        &mut self,
+        func: FuncId,
+        alignment: u64,
+        bytes: &[u8],
+        relocs: &[ModuleReloc],
+    ) -> ModuleResult<()> {
+        self.module.define_function_bytes(func, alignment, bytes, relocs)
+    }
+
+    fn define_data(&mut self, data: DataId, description: &DataDescription) -> ModuleResult<()> {
+        self.module.define_data(data, description)
+    }
+}
