@@ -1,0 +1,289 @@
+//! Sessions: values, batch sizes, state, files, errors, threads.
+
+use std::path::{Path, PathBuf};
+
+use bessemer::prelude::*;
+use bessemer::{Error, load};
+use ndarray::{Array1, Array2, array};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// `y = w·x + b` with squared error, and a classifier of four inputs into three classes.
+const MODEL: &str = "
+module @lines
+var @w : f32[4,3] = glorot_uniform(seed = 3)
+var @b : f32[3] = constant(0.5)
+
+func @predict(%x: f32[N,4]) -> (scores: f32[N,3]) {
+  %w = read @w : f32[4,3]
+  %0 = matmul %x, %w : f32[N,3]
+  %b = read @b : f32[3]
+  %1 = broadcast %b {shape=[N,3]} : f32[N,3]
+  %2 = add %0, %1 : f32[N,3]
+  return %2
+}
+
+func @loss(%x: f32[N,4], %y: f32[N,3]) -> (loss: f32[]) {
+  %w = read @w : f32[4,3]
+  %0 = matmul %x, %w : f32[N,3]
+  %b = read @b : f32[3]
+  %1 = broadcast %b {shape=[N,3]} : f32[N,3]
+  %2 = add %0, %1 : f32[N,3]
+  %3 = sub %2, %y : f32[N,3]
+  %4 = mul %3, %3 : f32[N,3]
+  %5 = reduce_sum %4 {axes=[0,1]} : f32[]
+  return %5
+}
+
+train @train_step(%lr: f32[]) = minimize @loss with sgd(lr = %lr)
+";
+
+fn session() -> Session {
+    let module = Module::parse("lines.bsm", MODEL).unwrap();
+    let session = Session::builder(&module).threads(2).build().unwrap();
+    session.init(1).unwrap();
+    session
+}
+
+fn examples(n: usize) -> (Array2<f32>, Array2<f32>) {
+    let x = Array2::from_shape_fn((n, 4), |(i, j)| ((i * 7 + j * 3) % 5) as f32 / 4.0 - 0.5);
+    let y = Array2::from_shape_fn((n, 3), |(i, j)| x[[i, j]] - 0.25);
+    (x, y)
+}
+
+fn code<T: std::fmt::Debug>(result: std::result::Result<T, Error>) -> &'static str {
+    result.unwrap_err().code()
+}
+
+#[test]
+fn predictions_are_those_of_the_formula_at_every_batch_size() -> Result {
+    let session = session();
+    let (w, b) = (session.variable("w")?, session.variable("b")?);
+    let w = w.array::<f32>().clone().into_dimensionality::<ndarray::Ix2>()?;
+    assert_eq!(b, Tensor::from(array![0.5f32, 0.5, 0.5]));
+    let mut predict = session.entry("predict")?;
+    for n in [3, 1, 0, 17, 3] {
+        let (x, _) = examples(n);
+        predict.run(&[("x", (&x).into())])?;
+        let expected = (x.dot(&w) + 0.5).into_dyn();
+        let scores = predict.get::<f32>("scores")?;
+        assert_eq!(scores.shape(), [n, 3]);
+        assert!(scores.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{scores}\n{expected}");
+        // Columns of the transposed array are rows in memory.
+        let columns = x.t().as_standard_layout().into_owned();
+        let outputs = session.run("predict", &[("x", columns.t().into())])?;
+        assert_eq!(outputs.get::<f32>("scores")?, scores);
+    }
+    Ok(())
+}
+
+#[test]
+fn training_lowers_the_loss_and_counts_steps() -> Result {
+    let session = session();
+    let (x, y) = examples(20);
+    let mut step = session.entry("train_step")?;
+    let mut losses = Vec::new();
+    for _ in 0..200 {
+        step.run(&[("x", (&x).into()), ("y", (&y).into()), ("lr", 0.01f32.into())])?;
+        losses.push(step.scalar::<f32>("loss")?);
+    }
+    assert!(losses[199] < 0.01 * losses[0], "{} to {}", losses[0], losses[199]);
+    assert_eq!((session.step()?, session.seed()?), (200, 1));
+    let trained = session.variable("w")?;
+    session.init(1)?;
+    assert_ne!(session.variable("w")?, trained);
+    assert_eq!((session.step()?, session.seed()?), (0, 1));
+    step.run(&[("x", (&x).into()), ("y", (&y).into()), ("lr", 0.01f32.into())])?;
+    assert_eq!(step.scalar::<f32>("loss")?, losses[0], "the same seed gives the same values");
+    session.init(2)?;
+    let other = session.run("loss", &[("x", (&x).into()), ("y", (&y).into())])?;
+    assert_ne!(other.scalar::<f32>("loss")?, losses[0]);
+    Ok(())
+}
+
+#[test]
+fn variables_are_read_and_written() -> Result {
+    let session = session();
+    let types: Vec<String> = session.variables().map(|v| format!("{} : {}", v.name, v.ty)).collect();
+    assert_eq!(types[..2], ["w : f32[4,3]", "b : f32[3]"]);
+    session.set_variable("b", &array![1.0f32, 2.0, 3.0])?;
+    session.set_variable("w", &Tensor::zeros(DType::F32, &[4, 3]))?;
+    let outputs = session.run("predict", &[("x", (&Array2::<f32>::ones((2, 4))).into())])?;
+    assert_eq!(outputs.get::<f32>("scores")?, array![[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]].into_dyn());
+    assert_eq!(code(session.variable("v")), "E0710");
+    assert_eq!(code(session.set_variable("b", &array![1.0f64, 2.0, 3.0])), "E0710");
+    assert_eq!(code(session.set_variable("b", 1.0f32)), "E0710");
+    assert_eq!(session.variable("b")?, Tensor::from(array![1.0f32, 2.0, 3.0]));
+    Ok(())
+}
+
+#[test]
+fn wrong_calls_are_explained() -> Result {
+    let session = session();
+    let (x, y) = examples(4);
+    let (_, short) = examples(3);
+    assert_eq!(code(session.entry("train")), "E0702");
+    assert_eq!(code(session.run("loss", &[("x", (&x).into())])), "E0703");
+    assert_eq!(code(session.run("predict", &[("x", (&x).into()), ("y", (&y).into())])), "E0704");
+    assert_eq!(code(session.run("predict", &[("x", (&y).into())])), "E0705");
+    let error = session.run("loss", &[("x", (&x).into()), ("y", (&short).into())]).unwrap_err();
+    assert_eq!(
+        error.to_string().replace(" |\n", ""),
+        "error[E0706]: the feeds of `loss` disagree on the batch size
+ = note: `x` is f32[N,4] and is fed f32[4,4], so N would be 4
+ = note: `y` is f32[N,3] and is fed f32[3,3], so N would be 3"
+    );
+    assert_eq!(format!("{error:?}"), error.to_string());
+    let mut entry = session.entry("predict")?;
+    assert_eq!(code(entry.get::<f32>("scores")), "E0707");
+    entry.run(&[("x", (&x).into())])?;
+    assert_eq!(code(entry.get::<f64>("scores")), "E0707");
+    assert_eq!(code(entry.get::<f32>("score")), "E0707");
+    assert_eq!(code(entry.scalar::<f32>("scores")), "E0707");
+    assert!(entry.get::<f32>("scores").is_ok());
+    assert!(entry.run(&[]).is_err());
+    assert_eq!(code(entry.get::<f32>("scores")), "E0707", "a failed run has no results");
+    Ok(())
+}
+
+#[test]
+fn wrong_choices_are_explained() {
+    let module = Module::parse("lines.bsm", MODEL).unwrap();
+    let builder = || Session::builder(&module);
+    assert_eq!(code(builder().disable_pass("fuse").build()), "E0701");
+    assert_eq!(code(builder().threads(0).build()), "E0711");
+    assert_eq!(code(builder().threads(5000).build()), "E0711");
+    assert_eq!(code(builder().target_cpu("pentium").build()), "E0711");
+    let session = builder().threads(1).opt_level(OptLevel::O0).disable_pass("algebra").build().unwrap();
+    assert_eq!(session.threads(), 1);
+}
+
+#[test]
+fn levels_and_threads_give_the_same_bits() -> Result {
+    let module = Module::parse("lines.bsm", MODEL)?;
+    let (x, y) = examples(33);
+    let trained = |level, threads| -> std::result::Result<Tensor, Error> {
+        let session = Session::builder(&module).threads(threads).opt_level(level).build()?;
+        session.init(7)?;
+        let mut step = session.entry("train_step")?;
+        for _ in 0..5 {
+            step.run(&[("x", (&x).into()), ("y", (&y).into()), ("lr", 0.01f32.into())])?;
+        }
+        session.variable("w")
+    };
+    let w = trained(OptLevel::O3, 1)?;
+    assert_eq!(trained(OptLevel::O3, 2)?, w);
+    assert_eq!(trained(OptLevel::O0, 1)?, w);
+    Ok(())
+}
+
+#[test]
+fn an_index_out_of_range_is_named_and_changes_nothing() -> Result {
+    let module = Builder::new("classes");
+    module.function("loss", |f| {
+        let x = f.placeholder("x", DType::F32, [Extent::N, 4.into()]);
+        let y = f.placeholder("y", DType::I32, [Extent::N]);
+        f.result("loss", nn::sparse_softmax_cross_entropy(nn::dense(x, "logits", 3), y));
+    });
+    module.train(Train::minimize("train_step", "loss", optimizers::sgd(0.1)));
+    let session = Session::new(&module.finish()?)?;
+    session.init(1)?;
+    let before = session.variable("logits/kernel")?;
+    let (x, _) = examples(5);
+    let y = Array1::from(vec![0, 1, 2, 3, -1]);
+    let error = session.run("train_step", &[("x", (&x).into()), ("y", (&y).into())]).unwrap_err();
+    let Error::IndexOutOfRange(index) = &error else { panic!("{error}") };
+    let expected = IndexOutOfRange {
+        entry: "train_step".into(),
+        input: "y".into(),
+        coordinates: vec![3],
+        value: 3,
+        bound: 3,
+    };
+    assert_eq!(**index, expected);
+    assert!(error.to_string().contains("`y[3]` is 3; it must be at least 0 and below 3"), "{error}");
+    assert_eq!(error.status(), Some(Status::IndexOutOfRange));
+    assert_eq!(session.variable("logits/kernel")?, before);
+    assert_eq!(session.step()?, 0);
+    Ok(())
+}
+
+#[test]
+fn several_threads_predict_and_compile_at_once() {
+    let session = session();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let session = session.clone();
+            scope.spawn(move || {
+                let mut predict = session.entry("predict").unwrap();
+                for n in 1..12 {
+                    let (x, _) = examples((n * (thread + 1)) % 13 + 1);
+                    predict.run(&[("x", (&x).into())]).unwrap();
+                    let one = session.run("predict", &[("x", x.view().into())]).unwrap();
+                    assert_eq!(one.get::<f32>("scores").unwrap(), predict.get::<f32>("scores").unwrap());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_batch_beyond_memory_is_an_error() {
+    let module = Module::parse("lines.bsm", MODEL).unwrap();
+    let session = Session::new(&module).unwrap();
+    let mut predict = session.entry("predict").unwrap();
+    assert_eq!(code(predict.compile(1 << 39)), "E0601");
+    assert_eq!(code(predict.compile(usize::MAX)), "E0601");
+    assert_eq!(predict.compile(1 << 37).unwrap_err().status(), None, "more points than a kernel may have");
+    assert_eq!(predict.compile(1 << 36).unwrap_err().status(), Some(Status::OutOfMemory));
+}
+
+/// A folder of its own for a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn first_values_are_read_from_files() -> Result {
+    let folder = folder("weights");
+    let kernel: Vec<u8> = (0..12).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    let flags = [1u8, 0];
+    let tensors = [
+        ("layer.kernel", TensorView::new(Dtype::F32, vec![4, 3], &kernel)?),
+        ("flags", TensorView::new(Dtype::BOOL, vec![2], &flags)?),
+    ];
+    safetensors::serialize_to_file(tensors, None, &folder.join("w.safetensors"))?;
+    std::fs::write(folder.join("broken.safetensors"), b"not a header")?;
+    let model = |kernel: &str, flags: &str| -> std::result::Result<Session, Error> {
+        let text = format!(
+            "module @m\nvar @w : f32[4,3] = {kernel}\nvar @b : f32[2] = ones\nvar @flags : bool[2] = {flags} {{trainable = false}}\n"
+        );
+        let path = folder.join("m.bsm");
+        std::fs::write(&path, text).unwrap();
+        let session = Session::new(&load(&path)?)?;
+        session.init(0)?;
+        Ok(session)
+    };
+    let good = ("file(\"w.safetensors\", \"layer.kernel\")", "file(\"w.safetensors\", \"flags\")");
+    let session = model(good.0, good.1)?;
+    assert_eq!(session.variable("w")?, Tensor::from_vec(&[4, 3], (0..12).map(|i| i as f32).collect()));
+    assert_eq!(session.variable("flags")?, Tensor::from(array![true, false]));
+    assert_eq!(session.variable("b")?, Tensor::from(array![1.0f32, 1.0]));
+    for (kernel, expected) in [
+        ("file(\"nowhere.safetensors\", \"layer.kernel\")", "E0801"),
+        ("file(\"broken.safetensors\", \"layer.kernel\")", "E0802"),
+        ("file(\"w.safetensors\", \"kernel\")", "E0803"),
+        ("file(\"w.safetensors\", \"flags\")", "E0804"),
+    ] {
+        let error = model(kernel, good.1).unwrap_err();
+        assert_eq!(error.code(), expected);
+        assert!(error.to_string().contains("m.bsm:2:"), "{error}");
+    }
+    let Err(Error::Diagnostics(both)) = model("file(\"a\", \"w\")", "file(\"b\", \"w\")") else { panic!() };
+    assert_eq!(both.errors.len(), 2, "all errors are given");
+    Ok(())
+}
