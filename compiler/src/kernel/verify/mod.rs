@@ -39,7 +39,8 @@
 //!   loaded in a stage after all stores to it in the same kernel.
 //! - K0120 Where a kernel stores to a buffer more than once, or loads what it stores, the accesses agree: for each of the
 //!   kernel's axes (of more than one index) there is an axis of the buffer on which all have just this axis. So a point
-//!   touches only what is its own. Aliases of a buffer are loaded only in other kernels than those that store to it.
+//!   touches only what is its own. Aliases of a buffer are loaded only in other kernels than those that store to it, but
+//!   where the kernel has one point, which shares with nobody.
 //! - K0121 A local buffer is used in one kernel.
 //!
 //! *Schedules*

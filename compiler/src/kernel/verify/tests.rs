@@ -455,6 +455,11 @@ fn k0120_points_touch_what_is_their_own() {
     expect(&shared("buf3[-i0 + 3, i1]"), &["K0120"]);
     expect(&shared("buf3[0, i1]"), &["K0120"]);
     expect(&shared("buf5[i1]"), &["K0120"]);
+    let one_point = "kernel k0 {
+          stage (i0 < 4, i1 < 5) { s0 = const 1 : f32 store s0, buf3[i0, i1] }
+          stage (i0 < 20) { s0 = load buf5[i0] : f32 }
+        }";
+    expect(&function(one_point), &[]);
 }
 
 #[test]
