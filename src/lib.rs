@@ -27,3 +27,8 @@ pub use feed::Feed;
 pub use load::load;
 pub use memory::room;
 pub use session::{Entry, Outputs, Session, SessionBuilder};
+
+/// The programs of the README, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
