@@ -105,11 +105,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 /// Runs for a while, after a tenth of it to warm up, and reads the first result after each run. Gives the time of each
 /// run in nanoseconds.
-fn measure(
-    entry: &mut Entry,
-    feeds: &[Vec<(&str, Feed<'_>)>],
-    seconds: Duration,
-) -> Result<Vec<u64>, Error> {
+fn measure(entry: &mut Entry, feeds: &[Vec<(&str, Feed<'_>)>], seconds: Duration) -> Result<Vec<u64>, Error> {
     let mut times = Vec::new();
     for (limit, is_measured) in [(seconds / 10, false), (seconds, true)] {
         let begin = Instant::now();
