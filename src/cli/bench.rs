@@ -13,9 +13,9 @@ use super::{Failure, ModelArgs, print};
 
 /// Measure how long a step of an entry point takes
 ///
-/// Feeds are random: floats uniform in 0..1, integers below the bound that the entry point checks them against, else 0 or
-/// 1. The variables start as `init` makes them. The checksum is of all variables after one run with each of the sets of
-/// feeds, which are taken in turn: it does not depend on the time that was measured, nor on the number of threads.
+/// Feeds are random: floats uniform in 0..1; integers below the bound that the entry point checks them against, or else
+/// zeros and ones. The variables start as `init` makes them. The checksum is of all variables after one run with each of
+/// the sets of feeds that are taken in turn; it depends neither on the time that was measured nor on the threads.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
