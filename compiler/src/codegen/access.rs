@@ -96,11 +96,17 @@ impl FlatAccess {
         self
     }
 
-    /// Whether consecutive points of an axis read consecutive elements, under guards that hold for all or none.
+    /// Whether consecutive points of an axis touch consecutive elements where the guards hold.
     pub(super) fn is_contiguous(&self, axis: Axis, varies: impl Fn(ScalarId) -> bool) -> bool {
         self.bytes.factor(axis) == self.dtype.bytes() as i64
-            && self.guards.iter().all(|g| g.expr.factor(axis) == 0)
             && !self.indirect.is_some_and(|(value, _)| varies(value))
+    }
+
+    /// The access under the guards that hold for all or none of consecutive points of an axis, and the other guards.
+    pub(super) fn split_guards(&self, axis: Axis) -> (FlatAccess, Vec<Guard>) {
+        let (varying, uniform) =
+            self.guards.iter().cloned().partition(|guard: &Guard| guard.expr.factor(axis) != 0);
+        (FlatAccess { guards: uniform, ..self.clone() }, varying)
     }
 
     /// The address at a point, as a word and an offset in bytes. `indirect` is the value that is added to a coordinate.

@@ -11,7 +11,8 @@ use super::access::{Bases, FlatAccess};
 use super::emitter::{CheckedIndex, VectorEmitter, VectorType};
 use super::plan::{Axes, BodyPlan, is_shift};
 use super::point::{Point, affine_at, whole};
-use crate::kernel::{Axis, BinaryOp, InstKind, ScalarId};
+use crate::kernel::{Axis, BinaryOp, Guard, InstKind, ScalarId};
+use crate::types::DType;
 
 /// The most lanes that a vector has.
 const MAX_LANES: usize = 4;
@@ -235,8 +236,54 @@ impl<E: VectorEmitter> Run<'_, '_, E> {
                 .site
                 .loop_axis
                 .is_some_and(|axis| access.bytes.factor(axis) != 0 && self.site.point[axis].base.is_some());
+        if let Some((axis, lanes)) = self.plan.vector.filter(|_| ty.lanes > 1) {
+            let (free, guards) = access.split_guards(axis);
+            if !guards.is_empty() {
+                return self.guarded_vector((access, &free), &guards, indirect, (axis, lanes), ty);
+            }
+        }
         let (address, offset) = access.address(self.e, self.site.bases, &point, indirect);
         self.e.load(ty, address, offset, fixed)
+    }
+
+    /// Loads a vector some of whose lanes may be outside of the guards: at once if none is, else lane by lane.
+    fn guarded_vector(
+        &mut self,
+        (access, free): (&FlatAccess, &FlatAccess),
+        guards: &[Guard],
+        indirect: Option<E::Word>,
+        (axis, lanes): (Axis, usize),
+        ty: VectorType,
+    ) -> E::Value {
+        let (bases, plan, point) = (self.site.bases, self.plan, self.site.point);
+        // A guard is linear: where it holds at both ends, it holds between them.
+        let mut ends = Vec::new();
+        for guard in guards {
+            let (first, offset) = affine_at(self.e, &guard.expr, point, None);
+            for lane in [0, lanes as i64 - 1] {
+                let end = whole(self.e, (first, offset + guard.expr.factor(axis) * lane));
+                ends.push(self.e.word_within(end, guard.below));
+            }
+        }
+        let bool_type = VectorType::scalar(DType::Bool);
+        let all = ends.into_iter().reduce(|a, b| self.e.binary(BinaryOp::And, bool_type, a, b));
+        let all = all.unwrap_or_else(|| unreachable!("there are guards"));
+        self.e.mostly(
+            ty,
+            all,
+            &mut |e| {
+                let (address, offset) = free.address(e, bases, point, indirect);
+                e.load(ty, address, offset, false)
+            },
+            &mut |e| {
+                let each = Lanes::each(lanes, |lane| {
+                    let point = lane_point(plan, point, lane);
+                    let (address, offset) = access.address(e, bases, &point, indirect);
+                    e.load(VectorType::scalar(ty.dtype), address, offset, false)
+                });
+                each.vector(e, ty)
+            },
+        )
     }
 }
 

@@ -15,11 +15,11 @@ use crate::types::DType;
 /// About how many values a function may have.
 const MAX_VALUES: usize = 1_000_000;
 
-/// Checks a kernel.
+/// Whether code can be emitted for a kernel with its schedule.
 ///
 /// # Errors
 /// The first thing that stands in the way.
-pub(super) fn check(kernel: &Kernel, target: &Target) -> Result<(), String> {
+pub(crate) fn check(kernel: &Kernel, target: &Target) -> Result<(), String> {
     if let Some(chunks) = kernel.schedule.chunks
         && (chunks.axis >= kernel.axes.len() || chunks.block == 0)
     {
@@ -146,20 +146,25 @@ fn panel_depends_on_rows(fold: Option<&Fold>, row_axis: Axis, row_operand: usize
     })
 }
 
-/// A bound on the number of values that a stage's code has.
+/// About how many values a stage's code has at most.
 fn estimate(stage: &Stage, schedule: &StageSchedule) -> usize {
-    // A leaf for full blocks, and up to three for what remains, of a chunk and of the last chunk; with a panel, also for
-    // parts of the fold and of the rows.
-    let leaves = if matches!(schedule, StageSchedule::Tile { pack: true, .. }) { 32 } else { 8 };
-    let points = match *schedule {
-        StageSchedule::Scalar => 1,
-        StageSchedule::Strip { lanes, .. } => 4 * lanes,
-        StageSchedule::Tile { rows, cols, .. } => rows.saturating_mul(cols).saturating_mul(2),
-    };
+    // A round of all partial results in a loop, one before it and what remains; unrolling adds a little to small ones.
     let fold = stage.fold.as_ref().map_or(0, |fold: &Fold| {
         let size = fold.body.insts.len() + 4 * fold.accumulators.len();
-        size.saturating_mul(fold.lanes).saturating_mul(4)
+        size.saturating_mul(fold.lanes).saturating_mul(3)
     });
-    let stage_size = stage.body.insts.len() + 4 * stage.stores.len();
-    fold.saturating_add(stage_size).saturating_mul(points).saturating_mul(leaves)
+    let point = fold.saturating_add(stage.body.insts.len() + 4 * stage.stores.len());
+    // A leaf for full blocks, and what remains of a chunk and of the last chunk.
+    const BLOCKS: usize = 3;
+    let points = match *schedule {
+        StageSchedule::Scalar => 1,
+        // A vector, of which every lane may be on its own, and points that fill none. Large leaves have no more.
+        StageSchedule::Strip { lanes, .. } => BLOCKS * 2 * lanes,
+        StageSchedule::Tile { rows, cols, pack, .. } => {
+            // With a panel, also for parts of the fold and of the rows.
+            let parts = if pack { 4 } else { 1 };
+            rows.saturating_mul(cols).saturating_mul(BLOCKS * BLOCKS * parts)
+        }
+    };
+    point.saturating_mul(points)
 }

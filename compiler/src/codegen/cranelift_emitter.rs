@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use bessemer_runtime::abi::{Context, IndexError};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, Endianness, InstBuilder, InstructionData, MemFlagsData, Opcode, SigRef, Signature,
-    StackSlotData, StackSlotKind, Type, Value, types,
+    AbiParam, Block, BlockArg, Endianness, InstBuilder, MemFlagsData, SigRef, Signature, StackSlotData,
+    StackSlotKind, Type, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use target_lexicon::Architecture;
@@ -31,7 +31,8 @@ use crate::types::DType;
 pub(super) struct CraneliftEmitter<'a, 'f> {
     pub(super) builder: &'a mut FunctionBuilder<'f>,
     has_fma: bool,
-    is_x86: bool,
+    pub(super) is_x86: bool,
+    loads_apart: bool,
     context: Value,
     fills: HashMap<Scalar, Value>,
     report: Option<SigRef>,
@@ -48,7 +49,7 @@ fn fits(dtype: DType, lanes: usize) -> bool {
 }
 
 /// The type of a value in Cranelift.
-fn clif_type(ty: VectorType) -> Type {
+pub(super) fn clif_type(ty: VectorType) -> Type {
     match (ty.lanes, ty.dtype) {
         (1, DType::F32) => types::F32,
         (1, DType::F64) => types::F64,
@@ -79,6 +80,7 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
         let mut emitter = CraneliftEmitter {
             builder,
             has_fma: target.has_fma(),
+            loads_apart: target.loads_apart(),
             is_x86: target.triple().architecture == Architecture::X86_64,
             context,
             fills: HashMap::new(),
@@ -169,75 +171,6 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
         let negated = self.builder.ins().ineg(a);
         let special_result = self.builder.ins().select(by_zero, zero, negated);
         self.builder.ins().select(special, special_result, quotient)
-    }
-
-    /// The element that is in every lane, if it is a constant float.
-    fn known_float(&self, value: Value) -> Option<Scalar> {
-        let dfg = &self.builder.func.dfg;
-        let inst = dfg.value_def(value).inst()?;
-        match dfg.insts[inst] {
-            InstructionData::UnaryIeee32 { imm, .. } => Some(Scalar::F32(f32::from_bits(imm.bits()))),
-            InstructionData::UnaryIeee64 { imm, .. } => Some(Scalar::F64(f64::from_bits(imm.bits()))),
-            InstructionData::Unary { opcode: Opcode::Splat, arg } => self.known_float(arg),
-            _ => None,
-        }
-    }
-
-    /// The larger (or smaller) of two floats.
-    fn float_extreme(&mut self, max: bool, ty: VectorType, a: Value, b: Value) -> Value {
-        if !self.is_x86 {
-            return if max { self.builder.ins().fmax(a, b) } else { self.builder.ins().fmin(a, b) };
-        }
-        let known = |value| self.known_float(value).map(Scalar::as_f64);
-        let (x, c, known) = match (known(a), known(b)) {
-            (_, Some(c)) if !c.is_nan() => (a, b, Some(c)),
-            (Some(c), _) if !c.is_nan() => (b, a, Some(c)),
-            _ => (a, b, None),
-        };
-        match known {
-            // The zero that is the larger (smaller) one must win against the other.
-            Some(c_value) if c_value == 0.0 && c_value.is_sign_positive() == max => {
-                let op = if max { CompareOp::Le } else { CompareOp::Ge };
-                let replace = self.compare(op, ty, x, c);
-                self.select(ty, replace, c, x)
-            }
-            // As one instruction, which gives its second operand if either is NaN or both are zeros.
-            Some(_) => {
-                let (low, high) = if max { (x, c) } else { (c, x) };
-                let replace = self.builder.ins().fcmp(FloatCC::LessThan, low, high);
-                if ty.lanes == 1 {
-                    return self.builder.ins().select(replace, c, x);
-                }
-                let mask = self.builder.ins().bitcast(clif_type(ty), MemFlagsData::new(), replace);
-                self.builder.ins().bitselect(mask, c, x)
-            }
-            None => {
-                let extreme = if max { self.builder.ins().fmax(a, b) } else { self.builder.ins().fmin(a, b) };
-                if ty.lanes > 1 {
-                    return extreme;
-                }
-                // Of equal scalars, subnormal ones are combined as bits: what comes out is not flushed yet.
-                let zero = match ty.dtype {
-                    DType::F64 => self.builder.ins().f64const(-0.0),
-                    _ => self.builder.ins().f32const(-0.0),
-                };
-                self.builder.ins().fadd(extreme, zero)
-            }
-        }
-    }
-
-    /// The condition of a selection and its two choices in an order such that the selection moves bits and no more:
-    /// `if x < y { x } else { y }` of scalars would become the smaller one, which flushes subnormals.
-    fn choice(&mut self, c: Value, a: Value, b: Value) -> (Value, Value, Value) {
-        let dfg = &self.builder.func.dfg;
-        let Some(inst) = dfg.value_def(c).inst() else { return (c, a, b) };
-        match dfg.insts[inst] {
-            InstructionData::FloatCompare { cond: FloatCC::LessThan, args: [x, y], .. } => {
-                let not_less = self.builder.ins().fcmp(FloatCC::UnorderedOrGreaterThanOrEqual, x, y);
-                (not_less, b, a)
-            }
-            _ => (c, a, b),
-        }
     }
 }
 
@@ -332,6 +265,11 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
                 let byte = self.builder.ins().load(types::I8, flags, address, offset);
                 self.builder.ins().icmp_imm_u(IntCC::NotEqual, byte, 0)
             }
+            (lanes, _) if lanes > 1 && self.loads_apart => {
+                // What is no load in CLIF becomes no memory operand.
+                let bytes = self.builder.ins().load(types::I8X16, flags, address, offset);
+                self.builder.ins().bitcast(clif_type(ty), little(), bytes)
+            }
             _ => self.builder.ins().load(clif_type(ty), flags, address, offset),
         }
     }
@@ -349,6 +287,27 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
             _ => value,
         };
         self.builder.ins().store(flags, stored, address, offset);
+    }
+
+    fn mostly(
+        &mut self,
+        ty: VectorType,
+        c: Value,
+        then: &mut dyn FnMut(&mut Self) -> Value,
+        otherwise: &mut dyn FnMut(&mut Self) -> Value,
+    ) -> Value {
+        let (usual, rare, next) =
+            (self.builder.create_block(), self.cold_block(), self.builder.create_block());
+        let result = self.builder.append_block_param(next, clif_type(ty));
+        self.builder.ins().brif(c, usual, &[], rare, &[]);
+        self.builder.switch_to_block(usual);
+        let value = then(self);
+        self.builder.ins().jump(next, &[BlockArg::Value(value)]);
+        self.builder.switch_to_block(rare);
+        let value = otherwise(self);
+        self.builder.ins().jump(next, &[BlockArg::Value(value)]);
+        self.builder.switch_to_block(next);
+        result
     }
 
     fn constant(&mut self, constant: Scalar, lanes: usize) -> Value {

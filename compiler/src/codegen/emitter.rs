@@ -79,6 +79,15 @@ pub trait VectorEmitter {
     /// Puts a value into memory at `address + offset`.
     fn store(&mut self, ty: VectorType, value: Self::Value, address: Self::Word, offset: i32);
 
+    /// What `then` gives if `c` is true, which it mostly is, else what `otherwise` gives; only one of them runs.
+    fn mostly(
+        &mut self,
+        ty: VectorType,
+        c: Self::Value,
+        then: &mut dyn FnMut(&mut Self) -> Self::Value,
+        otherwise: &mut dyn FnMut(&mut Self) -> Self::Value,
+    ) -> Self::Value;
+
     /// A constant in every lane.
     fn constant(&mut self, constant: Scalar, lanes: usize) -> Self::Value;
     /// A scalar in every lane.

@@ -9,6 +9,7 @@ mod body;
 mod check;
 mod combine;
 mod cranelift_emitter;
+mod cranelift_float;
 mod emitter;
 pub mod entry;
 mod fold;
@@ -30,6 +31,7 @@ mod testing;
 mod tests;
 mod tile;
 
+pub(crate) use check::check;
 pub(crate) use fold::accumulators_fit;
 pub use plan::can_vectorize;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};

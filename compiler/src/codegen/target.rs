@@ -88,6 +88,7 @@ pub struct Target {
     triple: Triple,
     level: CpuLevel,
     has_fma: bool,
+    loads_apart: bool,
     vector_bits: usize,
 }
 
@@ -142,7 +143,7 @@ impl Target {
             }
             _ => {}
         }
-        let mut target = Target { triple, level, has_fma: !x86, vector_bits: 0 };
+        let mut target = Target { triple, level, has_fma: !x86, loads_apart: false, vector_bits: 0 };
         let isa = target.isa()?;
         let has = |setting: &str| {
             isa.isa_flags().iter().any(|flag| flag.name == setting && flag.as_bool() == Some(true))
@@ -155,6 +156,7 @@ impl Target {
                 ));
             }
             target.has_fma = has("has_fma") && has("has_avx");
+            target.loads_apart = !has("has_avx");
         }
         let vectors = x86 || matches!(target.triple.architecture, Architecture::Aarch64(_)) || has("has_v");
         target.vector_bits = if vectors { 128 } else { 0 };
@@ -174,6 +176,12 @@ impl Target {
     /// Whether a multiplication and an addition can be fused, with one rounding.
     pub fn has_fma(&self) -> bool {
         self.has_fma
+    }
+
+    /// Whether vectors must be loaded by instructions of their own: memory operands of SSE instructions must be aligned,
+    /// and Cranelift 0.135 makes operands of comparisons of loads that are not.
+    pub(super) fn loads_apart(&self) -> bool {
+        self.loads_apart
     }
 
     /// How many elements of a dtype a vector holds; 1 if there are no vectors.

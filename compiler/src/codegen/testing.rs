@@ -118,21 +118,8 @@ impl Buffers {
 }
 
 impl Compiled {
-    /// Runs all kernels in order; chunks run one by one, the last chunk first, on changing workers.
+    /// Runs all kernels in order, the later half of the chunks first and at once, the others one by one.
     pub(super) fn run(&self, function: &KernelFunction, buffers: &Buffers, context: &mut Context) {
-        self.run_ranges(function, buffers, context, &|chunks| {
-            (0..chunks).rev().map(|chunk| (chunk, chunk + 1, chunk % 2)).collect()
-        });
-    }
-
-    /// Runs all kernels in order; of so many chunks, `ranges` gives those of each call, and its worker: 0 or 1.
-    fn run_ranges(
-        &self,
-        function: &KernelFunction,
-        buffers: &Buffers,
-        context: &mut Context,
-        ranges: &dyn Fn(u64) -> Vec<(u64, u64, u64)>,
-    ) {
         for kernel in &self.kernels {
             let scratch = Block::guarded(2 * kernel.worker_bytes).expect("memory");
             let mut words =
@@ -142,9 +129,12 @@ impl Compiled {
             let code = self.module.get_finalized_function(kernel.func);
             // SAFETY: the function was compiled with the signature of a task.
             let task: TaskFn = unsafe { std::mem::transmute(code) };
-            for (begin, end, worker) in ranges(kernel.chunks) {
+            let half = kernel.chunks / 2;
+            let singles = (0..half).map(|chunk| (chunk, chunk + 1, 1));
+            for (begin, end, worker) in [(half, kernel.chunks, 0), (half, half, 1)].into_iter().chain(singles)
+            {
                 // SAFETY: the frame is what the kernel's layout asks for, and scratch serves two workers.
-                unsafe { task(words.as_ptr().cast(), begin, end, worker as u32) };
+                unsafe { task(words.as_ptr().cast(), begin, end, worker) };
             }
         }
     }

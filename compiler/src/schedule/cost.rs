@@ -6,8 +6,8 @@
 
 use crate::codegen::{accumulators_fit, fold_operands, instruction_counts};
 use crate::kernel::{
-    Affine, Axis, BinaryOp, Body, BufferId, FoldKind, Guard, InstKind, Kernel, KernelFunction, ScalarId,
-    Stage, UnaryOp,
+    Affine, Axis, BinaryOp, Body, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Stage,
+    UnaryOp,
 };
 use crate::types::dense_strides;
 
@@ -134,9 +134,10 @@ impl Model<'_> {
                 }
                 InstKind::Load(access) => {
                     let stride = self.stride(access.buffer, &access.index, axis);
-                    let guarded = guard_uses(&access.guards, axis);
-                    match lanes == 1 || (stride == 1 || stride == 0) && !guarded {
-                        true => INSTRUCTION * times as f64,
+                    let varying = access.guards.iter().filter(|g| g.expr.factor(axis) != 0).count();
+                    match lanes == 1 || stride == 1 || stride == 0 && varying == 0 {
+                        // A guard is two additions, two comparisons and a branch.
+                        true => INSTRUCTION * (times + 5 * varying) as f64,
                         false => LANE * lanes as f64,
                     }
                 }
@@ -150,8 +151,4 @@ impl Model<'_> {
         let strides = dense_strides(&self.f.buffers[buffer].shape);
         index.iter().zip(strides).map(|(e, stride)| e.factor(axis) * stride as i64).sum()
     }
-}
-
-fn guard_uses(guards: &[Guard], axis: Axis) -> bool {
-    guards.iter().any(|g| g.expr.factor(axis) != 0)
 }

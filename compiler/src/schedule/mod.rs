@@ -12,7 +12,7 @@
 mod cost;
 mod tile;
 
-use crate::codegen::Target;
+use crate::codegen::{Target, check};
 use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule};
 use crate::types::DType;
 use cost::{Leaf, Model};
@@ -47,6 +47,10 @@ pub fn schedule(f: &mut KernelFunction, target: &Target, options: &ScheduleOptio
         f.kernels.iter().map(|kernel| schedule_kernel(f, kernel, target, options)).collect();
     for (kernel, schedule) in f.kernels.iter_mut().zip(schedules) {
         kernel.schedule = schedule;
+        // Bodies of thousands of instructions are not repeated for every lane.
+        if check(kernel, target).is_err() {
+            kernel.schedule.stages.clear();
+        }
     }
 }
 

@@ -15,6 +15,9 @@ const VECTORS: usize = 2;
 const FMA: f64 = 0.6;
 /// Cycles of a value that is packed, from consecutive memory and from anywhere.
 const PACK: [f64; 2] = [0.4, 1.5];
+/// Cycles that a row operand adds to each multiplication and addition of vectors if it is not consecutive along the fold,
+/// and if its elements along the fold moreover compete for lines of the cache.
+const STRIDED_ROWS: [f64; 2] = [0.1, 0.6];
 /// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride.
 const PACK_ROWS: usize = 32;
 /// Bytes from one row of an operand to the next where rows compete for the same lines of the first-level cache.
@@ -46,7 +49,7 @@ pub(super) fn choose(model: &Model<'_>, target: &Target) -> Option<(StageSchedul
                     row_axis,
                     col_axis,
                     row_operand,
-                    vector_operand: operands[1 - row_operand],
+                    operands: [operands[0], operands[1]],
                 };
                 let (schedule, cost) = candidate.evaluate(model);
                 if best.as_ref().is_none_or(|b| cost < b.1) {
@@ -69,7 +72,7 @@ struct Candidate<'k> {
     row_axis: Axis,
     col_axis: Axis,
     row_operand: usize,
-    vector_operand: ScalarId,
+    operands: [ScalarId; 2],
 }
 
 impl Candidate<'_> {
@@ -78,14 +81,21 @@ impl Candidate<'_> {
         let extents = model.extents();
         let (rows, cols) = (extents[self.row_axis], extents[self.col_axis]);
         let elements: f64 = self.fold.axes.iter().map(|&e| e as f64).product();
-        let (consecutive, conflicts) = self.vector_loads(model);
+        let innermost = extents.len() + self.fold.axes.len() - 1;
+        let vectors = self.loads(model, self.operands[1 - self.row_operand], self.col_axis);
+        let (consecutive, conflicts) = (vectors.consecutive, vectors.conflicts);
+        let broadcast = self.loads(model, self.operands[self.row_operand], innermost);
+        let strided = match (broadcast.consecutive, broadcast.conflicts) {
+            (true, _) => 0.0,
+            (false, conflicts) => STRIDED_ROWS[usize::from(conflicts)],
+        };
         let pack = !consecutive || conflicts || rows >= PACK_ROWS;
         // Vectors of a row, and columns that fill none.
         let pieces = (cols / self.lanes + cols % self.lanes) as f64;
         // Fewer accumulators than a tile's do not keep the units busy.
         let chains = rows.min(ROWS) as f64 * pieces.min(VECTORS as f64);
         let busy = (chains / (ROWS * VECTORS) as f64).min(1.0);
-        let contraction = FMA / busy * elements * pieces / cols as f64;
+        let contraction = (FMA / busy + strided) * elements * pieces / cols as f64;
         let packing = if pack { PACK[usize::from(!consecutive)] * elements / rows as f64 } else { 0.0 };
         let stores =
             model.stage.stores.iter().map(|s| match model.stride(s.buffer, &s.index, self.col_axis) == 1 {
@@ -104,30 +114,34 @@ impl Candidate<'_> {
         (schedule, contraction + packing + stores.sum::<f64>())
     }
 
-    /// Whether all that the vector operand reads along the columns is consecutive, and whether its rows compete for
-    /// lines of the cache.
-    fn vector_loads(&self, model: &Model<'_>) -> (bool, bool) {
+    /// What the loads that an operand needs are like along an axis.
+    fn loads(&self, model: &Model<'_>, operand: ScalarId, axis: Axis) -> Loads {
         let innermost = model.extents().len() + self.fold.axes.len() - 1;
-        let (mut consecutive, mut conflicts) = (true, false);
+        let mut loads = Loads { consecutive: true, conflicts: false };
         // Operands come before their uses, so one walk from the end finds all that the operand needs.
         let mut needed = SecondaryMap::new();
-        needed[self.vector_operand] = true;
-        for (value, inst) in
-            self.fold.body.insts.iter().rev().filter(|(value, _)| *value <= self.vector_operand)
-        {
+        needed[operand] = true;
+        for (value, inst) in self.fold.body.insts.iter().rev().filter(|(value, _)| *value <= operand) {
             if !needed[value] {
                 continue;
             }
             inst.kind.each_operand(|s| needed[s] = true);
             if let InstKind::Load(access) = &inst.kind {
-                let along = model.stride(access.buffer, &access.index, self.col_axis);
-                let guarded = access.guards.iter().any(|g| g.expr.factor(self.col_axis) != 0);
-                consecutive &= along == 0 || along == 1 && !guarded;
+                let along = model.stride(access.buffer, &access.index, axis);
+                loads.consecutive &= along == 0 || along == 1;
                 let row =
                     model.stride(access.buffer, &access.index, innermost).abs() * inst.dtype.bytes() as i64;
-                conflicts |= row >= CONFLICT && row.count_ones() == 1;
+                loads.conflicts |= row >= CONFLICT && row.count_ones() == 1;
             }
         }
-        (consecutive, conflicts)
+        loads
     }
+}
+
+/// What is true of some loads.
+struct Loads {
+    /// All are consecutive along an axis, or do not depend on it.
+    consecutive: bool,
+    /// Elements that follow one another in the fold compete for lines of the cache.
+    conflicts: bool,
 }

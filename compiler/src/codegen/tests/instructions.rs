@@ -124,6 +124,19 @@ fn comparison_and_selection() {
     }
 }
 
+/// Without AVX, an operand in memory must be aligned, and Cranelift once took one that is not for a comparison.
+#[test]
+fn comparison_of_vectors_that_are_not_aligned() {
+    for dtype in [DType::F32, DType::F64, DType::I32] {
+        let f = pairs(dtype, dtype, |b, x, y| {
+            let limit = b.number(dtype, 1.0);
+            let c = b.inst(InstKind::Compare(CompareOp::Gt, y, limit), DType::Bool);
+            b.inst(InstKind::Select(c, x, limit), dtype)
+        });
+        check_pairs(&format!("compare {dtype} in memory"), &f);
+    }
+}
+
 #[test]
 fn conversion() {
     for from in DTYPES {
@@ -139,6 +152,14 @@ fn conversion() {
             }
         }
     }
+}
+
+#[test]
+fn subnormals_are_the_callers_again_afterwards() {
+    let f = pairs(DType::F32, DType::F32, |b, x, y| b.mul(x, y));
+    check("product", &f, corners, &[schedule(Some((0, 4)), &[strip(1, 4)])]);
+    let half = std::hint::black_box(f32::MIN_POSITIVE) / std::hint::black_box(2.0);
+    assert_eq!(half.to_bits(), 1 << 22);
 }
 
 #[test]
