@@ -287,3 +287,35 @@ fn first_values_are_read_from_files() -> Result {
     assert_eq!(both.errors.len(), 2, "all errors are given");
     Ok(())
 }
+
+/// Rows of 2,048 bytes are stored with gaps between them, of which a caller sees nothing.
+#[test]
+fn rows_with_gaps_between_them() -> Result {
+    let text = "
+module @wide
+var @w : f32[9,512] = zeros
+var @v : f32[9,512] = zeros
+func @step(%x: f32[N,9]) -> (y: f32[N,512], flat: f32[4608]) {
+  %w = read @w : f32[9,512]
+  %y = matmul %x, %w : f32[N,512]
+  %v = read @v : f32[9,512]
+  %flat = reshape %v {shape=[4608]} : f32[4608]
+  %next = add %w, %v : f32[9,512]
+  assign @w, %next
+  assign @v, %w
+  return %y, %flat
+}
+";
+    let session = Session::builder(&Module::parse("wide.bsm", text)?).threads(2).build()?;
+    let w = Array2::from_shape_fn((9, 512), |(i, j)| (i * 512 + j) as f32);
+    let v = w.mapv(|w| 0.5 - w);
+    session.set_variable("w", &w)?;
+    session.set_variable("v", &v)?;
+    let x = Array2::from_shape_fn((10, 9), |(i, j)| f32::from(i == j || i == j + 1));
+    let out = session.run("step", &[("x", (&x).into())])?;
+    assert_eq!(out.get::<f32>("y")?, x.dot(&w).into_dyn());
+    assert_eq!(out.get::<f32>("flat")?.as_slice(), v.as_slice());
+    assert_eq!(session.variable("w")?, Tensor::from(&w + &v));
+    assert_eq!(session.variable("v")?, Tensor::from(w));
+    Ok(())
+}

@@ -11,7 +11,7 @@ use crate::codegen::{CodegenError, Target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::kernel::math::expand;
 use crate::kernel::{BufferKind, KernelFunction, verify};
-use crate::memory::{MemoryPlan, order, plan};
+use crate::memory::{MemoryPlan, order, pad_rows, plan};
 use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, assigns};
 use crate::schedule::{ScheduleOptions, schedule};
 use crate::types::TensorType;
@@ -102,6 +102,8 @@ fn compile_function(
     let Source { kernels: mut f, params, results } = source;
     times.step("verify", || verify(&f))?;
     check_interface(&f, &params, &results, state)?;
+    times.step("pad rows", || pad_rows(&mut f));
+    debug_assert_eq!(verify(&f).map_err(|e| e.to_string()), Ok(()), "padded rows broke a function");
     times.step("expand math", || expand(&mut f));
     times.step("schedule", || schedule(&mut f, target, &ScheduleOptions::default()));
     times.step("order", || order(&mut f));

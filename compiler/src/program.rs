@@ -4,7 +4,7 @@ use bessemer_runtime::abi::{ProgramLayout, StateHeader, align_up};
 
 use crate::diagnostic::Diagnostic;
 use crate::kernel::{BufferId, BufferKind, CheckSite, KernelFunction};
-use crate::memory::MemoryPlan;
+use crate::memory::{MemoryPlan, pitch};
 use crate::types::TensorType;
 
 /// A compiled module: where its variables are stored and how its entry points are called.
@@ -36,15 +36,35 @@ pub struct StateLayout {
     pub bytes: usize,
 }
 
-/// Where a variable is stored: dense, row-major.
+/// Where a variable is stored: row-major, with gaps between the rows if `pitch` says so (see [`memory::rows`](crate::memory)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariableLayout {
     /// Its name and type.
     pub variable: NamedType,
     /// Offset from the start of the state block, in bytes; a multiple of 64.
     pub offset: usize,
-    /// Size in bytes, without padding.
+    /// Size in bytes, with the gaps between rows and the one after the last row.
     pub bytes: usize,
+    /// Bytes of a row, all that is stored on the innermost axis; at least 1.
+    pub row: usize,
+    /// Bytes from the start of a row to the start of the next one, at least `row`.
+    pub pitch: usize,
+}
+
+impl VariableLayout {
+    /// The elements of the variable, dense, of the `bytes` that are stored.
+    pub fn gather(&self, stored: &[u8]) -> Vec<u8> {
+        stored.chunks(self.pitch).flat_map(|row| &row[..self.row.min(row.len())]).copied().collect()
+    }
+
+    /// What is to be stored for the variable to have these elements, which are dense. Gaps are zero.
+    pub fn scatter(&self, elements: &[u8]) -> Vec<u8> {
+        let mut stored = vec![0; self.bytes];
+        for (stored, row) in stored.chunks_mut(self.pitch).zip(elements.chunks(self.row)) {
+            stored[..row.len()].copy_from_slice(row);
+        }
+        stored
+    }
 }
 
 /// An entry point.
@@ -94,7 +114,11 @@ impl StateLayout {
         let mut layout = StateLayout { variables: Vec::new(), bytes: StateHeader::SIZE };
         for variable in variables {
             let offset = layout.bytes;
-            let bytes = byte_size(&variable.ty);
+            let ty = &variable.ty;
+            let shape = byte_size(ty).map_or(Vec::new(), |_| ty.shape.bound());
+            let row = shape.last().map_or(1, |&row| row).saturating_mul(ty.dtype.bytes()).max(1);
+            let pitch = pitch(ty.dtype, &shape).map_or(row, |pitch| pitch * ty.dtype.bytes());
+            let bytes = byte_size(ty).and_then(|bytes| (bytes / row).checked_mul(pitch));
             layout.bytes = bytes
                 .and_then(align_up)
                 .and_then(|padded| offset.checked_add(padded))
@@ -103,7 +127,7 @@ impl StateLayout {
                     Diagnostic::new("E0611", "the variables exceed the address space")
                         .note(format!("`@{}` : {} does not fit", variable.name, variable.ty))
                 })?;
-            layout.variables.push(VariableLayout { variable, offset, bytes: bytes.unwrap_or(0) });
+            layout.variables.push(VariableLayout { variable, offset, bytes: bytes.unwrap_or(0), row, pitch });
         }
         Ok(layout)
     }
@@ -191,6 +215,24 @@ mod tests {
         assert_eq!(layout.offsets(), [64, 192, 192]);
         assert_eq!(layout.variables.iter().map(|v| v.bytes).collect::<Vec<_>>(), [68, 0, 1]);
         assert_eq!(layout.bytes, 256);
+    }
+
+    #[test]
+    fn crowded_rows_have_gaps() {
+        let layout =
+            StateLayout::new([variable("w", DType::F32, &[9, 512]), variable("b", DType::F32, &[3])])
+                .unwrap();
+        let w = &layout.variables[0];
+        assert_eq!((w.row, w.pitch, w.bytes), (2048, 2112, 9 * 2112));
+        assert_eq!(layout.offsets(), [64, 64 + 9 * 2112]);
+        for (layout, elements) in layout.variables.iter().zip([9 * 512, 3]) {
+            let dense: Vec<u8> = (0..4 * elements).map(|n| (n % 251) as u8 + 1).collect();
+            let stored = layout.scatter(&dense);
+            assert_eq!(stored.len(), layout.bytes);
+            assert_eq!(layout.gather(&stored), dense);
+        }
+        let stored = w.scatter(&[1; 9 * 2048]);
+        assert!(stored.chunks(w.pitch).all(|row| row[..w.row] == [1; 2048] && row[w.row..] == [0; 64]));
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn restore(program: &JitProgram, instance: &Instance, state: &State) {
     instance.set_seed(state.seed).expect("nothing else uses the instance");
     instance.set_step(state.step).expect("nothing else uses the instance");
     for layout in &program.program().state.variables {
-        let bytes = state.variables[&layout.variable.name].to_bytes();
+        let bytes = layout.scatter(&state.variables[&layout.variable.name].to_bytes());
         instance.write(layout.offset, &bytes).expect("variables lie in the state");
     }
 }

@@ -38,12 +38,13 @@ impl Session {
     /// # Errors
     /// E0710 if there is none with this name; [`Error::Status`] if a call that assigns variables is in progress.
     pub fn variable(&self, name: &str) -> Result<Tensor, Error> {
-        let VariableLayout { variable: NamedType { ty, .. }, offset, bytes } = self.find(name)?;
+        let layout = self.find(name)?;
+        let ty = &layout.variable.ty;
         let instance = self.shared.instance();
         let failed = || Error::status_of(format!("read `@{name}`"));
         let state = instance.state().map_err(failed())?;
-        let stored = state.bytes(*offset, *bytes).map_err(failed())?;
-        Ok(Tensor::from_bytes(ty.dtype, &ty.shape.bound(), stored)
+        let stored = state.bytes(layout.offset, layout.bytes).map_err(failed())?;
+        Ok(Tensor::from_bytes(ty.dtype, &ty.shape.bound(), &layout.gather(stored))
             .expect("the layout has the size of the type"))
     }
 
@@ -52,14 +53,17 @@ impl Session {
     /// # Errors
     /// E0710 if there is none with this name, or it has another dtype or shape; [`Error::Status`] if a call is in progress.
     pub fn set_variable<'a>(&self, name: &str, value: impl Into<Feed<'a>>) -> Result<(), Error> {
-        let VariableLayout { variable: NamedType { ty, .. }, offset, .. } = self.find(name)?;
-        let value = value.into();
+        let layout = self.find(name)?;
+        let (ty, value) = (&layout.variable.ty, value.into());
         if value.ty() != *ty {
             let error = Diagnostic::new("E0710", format!("the value for `@{name}` has the wrong type"));
             return Err(error.note(format!("expected {ty}, found {}", value.ty())).into());
         }
-        let bytes = value.to_tensor().to_bytes();
-        self.shared.instance().write(*offset, &bytes).map_err(Error::status_of(format!("write `@{name}`")))
+        let bytes = layout.scatter(&value.to_tensor().to_bytes());
+        self.shared
+            .instance()
+            .write(layout.offset, &bytes)
+            .map_err(Error::status_of(format!("write `@{name}`")))
     }
 
     fn find(&self, name: &str) -> Result<&VariableLayout, Error> {

@@ -6,7 +6,7 @@ use super::emitter::VectorEmitter;
 use super::point::{Point, affine_at, whole};
 use crate::kernel::{Affine, Axis, BufferId, Guard, Indirect, ScalarId};
 use crate::tensor::Scalar;
-use crate::types::{DType, dense_strides};
+use crate::types::DType;
 
 /// Where the elements of a buffer are while one kernel runs.
 #[derive(Clone, Debug, Default)]
@@ -18,9 +18,9 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// A row-major array.
-    pub(super) fn dense(dtype: DType, shape: &[usize], read_only: bool) -> Placement {
-        let strides = dense_strides(shape).iter().map(|&s| (s * dtype.bytes()) as i64).collect();
+    /// An array with so many elements from an index to the next one on each axis.
+    pub(super) fn new(dtype: DType, strides: &[usize], read_only: bool) -> Placement {
+        let strides = strides.iter().map(|&s| (s * dtype.bytes()) as i64).collect();
         Placement { strides, read_only }
     }
 }

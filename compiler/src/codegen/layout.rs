@@ -7,6 +7,7 @@ use super::panel::PanelShape;
 use crate::kernel::{
     Affine, Body, BufferId, BufferKind, Chunks, InstKind, Kernel, KernelFunction, StageSchedule,
 };
+use crate::types::dense_strides;
 
 /// Sizes in scratch are rounded up to this, so that nothing there shares a cache line.
 const ALIGN: usize = bessemer_runtime::abi::ALIGN;
@@ -103,7 +104,7 @@ impl Layout {
                 if let Some((d, block)) = axis {
                     shape[d] = shape[d].min(block);
                 }
-                let placement = Placement::dense(data.dtype, &shape, read_only);
+                let placement = Placement::new(data.dtype, &dense_strides(&shape), read_only);
                 let chunk_stride = axis.map(|(d, _)| placement.strides[d]);
                 let bytes =
                     shape.iter().try_fold(data.dtype.bytes(), |bytes, &extent| bytes.checked_mul(extent));
@@ -111,7 +112,7 @@ impl Layout {
                 layout.locals.push(LocalPlace { buffer, offset, chunk_stride });
                 layout.placements[buffer] = placement;
             } else {
-                layout.placements[buffer] = Placement::dense(data.dtype, &shape, read_only);
+                layout.placements[buffer] = Placement::new(data.dtype, &data.strides(), read_only);
                 layout.framed.push(buffer);
             }
         }

@@ -9,7 +9,7 @@ use cranelift_module::default_libcall_names;
 use super::kernel::{EmittedKernel, emit_kernel};
 use super::{CpuLevel, Target, frame};
 use crate::kernel::{
-    self, BufferId, BufferKind, KernelFunction, Schedule, StageSchedule, evaluate, parse, verify,
+    self, Buffer, BufferId, BufferKind, KernelFunction, Schedule, StageSchedule, evaluate, parse, verify,
 };
 use crate::tensor::{Scalar, Tensor};
 use crate::types::DType;
@@ -71,7 +71,10 @@ impl Buffers {
             let start = bytes.next_multiple_of(64) - bytes;
             let mut content = vec![0xa5; bytes];
             if let Some(tensor) = contents(function, id, inputs) {
-                content = bytes_of(&tensor);
+                let (dense, row) = (bytes_of(&tensor), row_bytes(buffer));
+                for (stored, row) in content.chunks_mut(pitch_bytes(buffer)).zip(dense.chunks(row)) {
+                    stored[..row.len()].copy_from_slice(row);
+                }
             }
             // SAFETY: `start + bytes` is the block's size rounded up to 64, all of which is accessible.
             unsafe {
@@ -99,8 +102,10 @@ impl Buffers {
         (0..data.elements())
             .map(|n| {
                 let mut bits = [0; 8];
-                // SAFETY: the buffer's memory has this many elements of this width.
-                unsafe { bits.as_mut_ptr().copy_from(address.add(n * width), width) };
+                let (row, column) = (n * width / row_bytes(data), n * width % row_bytes(data));
+                let at = row * pitch_bytes(data) + column;
+                // SAFETY: the buffer's memory has these rows of elements of this width.
+                unsafe { bits.as_mut_ptr().copy_from(address.add(at), width) };
                 Scalar::from_bits(data.dtype, u64::from_le_bytes(bits))
             })
             .collect()
@@ -138,6 +143,16 @@ impl Compiled {
             }
         }
     }
+}
+
+/// Bytes of a row, at least 1.
+fn row_bytes(buffer: &Buffer) -> usize {
+    (buffer.shape.last().map_or(1, |&row| row) * buffer.dtype.bytes()).max(1)
+}
+
+/// Bytes from a row to the next one, at least 1.
+fn pitch_bytes(buffer: &Buffer) -> usize {
+    buffer.pitch.map_or(row_bytes(buffer), |pitch| (pitch * buffer.dtype.bytes()).max(1))
 }
 
 fn bytes_of(tensor: &Tensor) -> Vec<u8> {

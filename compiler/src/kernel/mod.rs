@@ -65,7 +65,7 @@ pub use verify::{MAX_STORES, verify};
 use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::tensor::{Scalar, Tensor};
-use crate::types::DType;
+use crate::types::{DType, dense_strides};
 
 /// A buffer of a [`KernelFunction`], printed `buf3`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,7 +96,7 @@ pub struct KernelFunction {
     pub checks: Vec<CheckSite>,
 }
 
-/// A dense row-major array.
+/// A row-major array. Its *rows* are along the innermost axis; they follow each other without gaps unless it has a pitch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
     /// Where it comes from in the source, such as `dense1/kernel`; for people.
@@ -105,6 +105,9 @@ pub struct Buffer {
     pub dtype: DType,
     /// Extents.
     pub shape: Vec<usize>,
+    /// Elements from the start of a row to the start of the next one, where that is more than the row has. What is
+    /// between two rows is never read.
+    pub pitch: Option<usize>,
     /// What it holds, which decides where it is stored.
     pub kind: BufferKind,
 }
@@ -138,9 +141,21 @@ impl Buffer {
         self.shape.iter().product()
     }
 
-    /// Size in bytes, without rounding.
+    /// Size in bytes, without rounding; gaps between rows count, and so does the one after the last row.
     pub fn bytes(&self) -> usize {
-        self.elements() * self.dtype.bytes()
+        match (self.pitch, self.shape.split_last()) {
+            (Some(pitch), Some((_, outer))) => outer.iter().product::<usize>() * pitch * self.dtype.bytes(),
+            _ => self.elements() * self.dtype.bytes(),
+        }
+    }
+
+    /// Elements from an index to the next one, for every axis.
+    pub fn strides(&self) -> Vec<usize> {
+        let mut extents = self.shape.clone();
+        if let (Some(pitch), Some(row)) = (self.pitch, extents.last_mut()) {
+            *row = pitch;
+        }
+        dense_strides(&extents)
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! function = "kernels" @NAME "{" (buffer | check | kernel)* "}"
-//! buffer   = "buffer" bufN STRING ":" DTYPE extents kind          N counts from 0
+//! buffer   = "buffer" bufN STRING ":" DTYPE extents ["pitch" INT] kind          N counts from 0
 //! extents  = "[" SIZE,* "]"
 //! kind     = ("param" | "result" | "variable" | "next") N
 //!          | "constant" "[" scalar,* "]"                          all elements, row-major
@@ -104,6 +104,7 @@ fn read_buffer(c: &mut Cursor<'_>, buffers: &mut PrimaryMap<BufferId, Buffer>) -
         name: String::new(),
         dtype: DType::F32,
         shape: Vec::new(),
+        pitch: None,
         kind: BufferKind::Temp,
     });
     expect_turn(id as usize, turn, "buf", range)?;
@@ -111,8 +112,9 @@ fn read_buffer(c: &mut Cursor<'_>, buffers: &mut PrimaryMap<BufferId, Buffer>) -
     c.expect(Punct::Colon)?;
     let dtype = c.dtype()?;
     let shape = extents(c)?;
+    let pitch = if c.eat_word("pitch") { Some(c.size("the elements from row to row")?) } else { None };
     let kind = buffer_kind(c, dtype, &shape)?;
-    buffers[slot] = Buffer { name, dtype, shape, kind };
+    buffers[slot] = Buffer { name, dtype, shape, pitch, kind };
     Ok(())
 }
 
@@ -370,6 +372,7 @@ mod tests {
   buffer buf8 "t" : i32[2] temp
   buffer buf9 "m" : f32[2] local
   buffer buf10 "t" : i32[1,2] alias buf8
+  buffer buf11 "v" : f32[9,512] pitch 528 variable 2
   check 0 "y" [2] < 10
   kernel k0 (i0 < 2, i1 < 4) {
     origin "dense1/matmul", "dense1/relu"

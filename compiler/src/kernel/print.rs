@@ -27,6 +27,9 @@ impl Display for KernelFunction {
 
 fn write_buffer(f: &mut Formatter<'_>, id: BufferId, buffer: &Buffer) -> fmt::Result {
     write!(f, "  buffer {id} {} : {}{} ", quote(&buffer.name), buffer.dtype, Extents(&buffer.shape))?;
+    if let Some(pitch) = buffer.pitch {
+        write!(f, "pitch {pitch} ")?;
+    }
     match &buffer.kind {
         BufferKind::Param(n) => writeln!(f, "param {n}"),
         BufferKind::Result(n) => writeln!(f, "result {n}"),

@@ -120,7 +120,13 @@ impl Draw {
 
     fn param(&mut self, tensor: Tensor) -> BufferId {
         let kind = BufferKind::Param(self.params.len());
-        let buffer = Buffer { name: "x".into(), dtype: tensor.dtype(), shape: tensor.shape().to_vec(), kind };
+        let buffer = Buffer {
+            name: "x".into(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+            pitch: None,
+            kind,
+        };
         self.params.push(tensor);
         self.function.buffers.push(buffer)
     }
@@ -144,6 +150,7 @@ impl Draw {
                 name: "c".into(),
                 dtype,
                 shape: shape.to_vec(),
+                pitch: None,
                 kind,
             });
         }
@@ -158,7 +165,11 @@ impl Draw {
             self.results += 1;
             BufferKind::Result(self.results - 1)
         };
-        let buffer = self.function.buffers.push(Buffer { name: "r".into(), dtype, shape, kind });
+        let pitch = match (&kind, shape.as_slice()) {
+            (BufferKind::Temp, [_, .., row]) if self.once_in(2) => Some(row + self.below(5)),
+            _ => None,
+        };
+        let buffer = self.function.buffers.push(Buffer { name: "r".into(), dtype, shape, pitch, kind });
         self.unfinished.push(buffer);
         buffer
     }
@@ -491,6 +502,7 @@ impl Draw {
             name: "m".into(),
             dtype,
             shape: outer.clone(),
+            pitch: None,
             kind: BufferKind::Local,
         });
         let extents = [&outer[..], &[columns]].concat();

@@ -9,7 +9,7 @@ use crate::types::DType;
 
 /// Adds a buffer.
 pub fn buffer(f: &mut KernelFunction, dtype: DType, shape: &[usize], kind: BufferKind) -> BufferId {
-    f.buffers.push(Buffer { name: String::new(), dtype, shape: shape.to_vec(), kind })
+    f.buffers.push(Buffer { name: String::new(), dtype, shape: shape.to_vec(), pitch: None, kind })
 }
 
 /// A view of a buffer without guards.

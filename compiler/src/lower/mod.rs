@@ -51,7 +51,7 @@ pub fn lower(module: &Module, function: &Function) -> KernelFunction {
 
 fn buffer_of(function: &Function, value: ValueId, kind: BufferKind) -> Buffer {
     let ty = function.ty(value);
-    Buffer { name: function.value_name(value), dtype: ty.dtype, shape: ty.shape.bound(), kind }
+    Buffer { name: function.value_name(value), dtype: ty.dtype, shape: ty.shape.bound(), pitch: None, kind }
 }
 
 /// Adds a kernel that copies a buffer to a new one of the same type.
@@ -167,14 +167,14 @@ impl LowerCx<'_> {
     /// A further buffer for a value between two kernels of this op.
     pub fn temp(&mut self, dtype: DType, shape: Vec<usize>) -> BufferId {
         let name = format!("{}.part", self.function.value_name(self.node.results[0]));
-        self.out.buffers.push(Buffer { name, dtype, shape, kind: BufferKind::Temp })
+        self.out.buffers.push(Buffer { name, dtype, shape, pitch: None, kind: BufferKind::Temp })
     }
 
     /// A buffer that holds a constant.
     pub fn constant(&mut self, tensor: Tensor) -> BufferId {
         let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
         let name = self.function.value_name(self.node.results[0]);
-        self.out.buffers.push(Buffer { name, dtype, shape, kind: BufferKind::Constant(tensor) })
+        self.out.buffers.push(Buffer { name, dtype, shape, pitch: None, kind: BufferKind::Constant(tensor) })
     }
 
     /// The buffer of the value at entry of the variable with this name.
@@ -188,7 +188,7 @@ impl LowerCx<'_> {
         let ty = &self.module.variables[id].ty;
         let (dtype, shape) = (ty.dtype, ty.shape.bound());
         let kind = BufferKind::Variable(slot);
-        self.out.buffers.push(Buffer { name: name.to_owned(), dtype, shape, kind })
+        self.out.buffers.push(Buffer { name: name.to_owned(), dtype, shape, pitch: None, kind })
     }
 
     /// The buffer with the instance's seed and step, i64[2].
@@ -198,7 +198,13 @@ impl LowerCx<'_> {
             return buffer;
         }
         let kind = BufferKind::RandomState;
-        self.out.buffers.push(Buffer { name: "random".into(), dtype: DType::I64, shape: vec![2], kind })
+        self.out.buffers.push(Buffer {
+            name: "random".into(),
+            dtype: DType::I64,
+            shape: vec![2],
+            pitch: None,
+            kind,
+        })
     }
 
     /// A new check site for indices held by the n-th operand.

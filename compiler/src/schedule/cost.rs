@@ -9,7 +9,6 @@ use crate::kernel::{
     Affine, Axis, BinaryOp, Body, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Stage,
     UnaryOp,
 };
-use crate::types::dense_strides;
 
 /// Cycles of an instruction.
 const INSTRUCTION: f64 = 0.4;
@@ -148,7 +147,7 @@ impl Model<'_> {
 
     /// Elements of a buffer from one point of an axis to the next.
     pub(super) fn stride(&self, buffer: BufferId, index: &[Affine], axis: Axis) -> i64 {
-        let strides = dense_strides(&self.f.buffers[buffer].shape);
+        let strides = self.f.buffers[buffer].strides();
         index.iter().zip(strides).map(|(e, stride)| e.factor(axis) * stride as i64).sum()
     }
 }

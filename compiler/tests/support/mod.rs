@@ -36,7 +36,8 @@ pub fn variables(program: &JitProgram, instance: &Instance) -> Vec<Tensor> {
         let mut bytes = vec![0; layout.bytes];
         instance.read(layout.offset, &mut bytes).expect("variables lie in the state");
         let ty = &layout.variable.ty;
-        Tensor::from_bytes(ty.dtype, &ty.shape.bound(), &bytes).expect("the layout has the variable's size")
+        Tensor::from_bytes(ty.dtype, &ty.shape.bound(), &layout.gather(&bytes))
+            .expect("the layout has the variable's size")
     };
     program.program().state.variables.iter().map(read).collect()
 }

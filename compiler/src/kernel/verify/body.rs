@@ -192,7 +192,7 @@ impl<'a> StageRules<'a> {
             ));
         }
         index.iter().try_for_each(|expr| self.affine(expr))?;
-        let terms = index.iter().zip(dense_strides(&to.shape));
+        let terms = index.iter().zip(to.strides());
         if terms.map(|(expr, stride)| magnitude(expr, &self.extents) * stride as u128).sum::<u128>() > LIMIT {
             return Err(("K0113", format!("a position in `{buffer}` may exceed 2^62")));
         }

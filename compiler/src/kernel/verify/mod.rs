@@ -8,6 +8,9 @@
 //! - K0104 A constant's tensor has the buffer's type; the random state is i64\[2\]; an alias is of an earlier buffer that
 //!   is not local, of the same dtype and number of elements; no two buffers are the same parameter, result, variable,
 //!   next value or random state.
+//!   A pitch is that of a variable, a next value, a temporary, or an alias, of two or more axes; it is no less than the
+//!   innermost extent, and bytes with gaps keep the limit of K0103. A variable and its next value have the same, and so
+//!   have an alias and what it is of; where they have one, their innermost extents are equal.
 //! - K0105 A check's bound is at least 1.
 //!
 //! *Values*
@@ -59,7 +62,7 @@ mod types;
 
 use std::collections::HashSet;
 
-use super::{BufferId, BufferKind, Kernel, KernelFunction, MAX_AXES, Stage};
+use super::{Buffer, BufferId, BufferKind, Kernel, KernelFunction, MAX_AXES, Stage};
 use crate::diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS};
 use crate::text::{is_name, is_word};
 use crate::types::{DType, MAX_ELEMENTS};
@@ -197,6 +200,16 @@ fn check_buffer<'a>(
     if let Some((what, n)) = slot {
         errors.expect(taken.insert((what, n)), "K0104", || format!("two buffers are {what} {n}"), place);
     }
+    errors.expect(pitch_fits(buffer), "K0104", || "its pitch does not fit it".into(), place);
+    if let BufferKind::Next(n) = buffer.kind {
+        let variable = function.buffers.values().find(|b| b.kind == BufferKind::Variable(n));
+        errors.expect(
+            variable.is_none_or(|v| v.pitch == buffer.pitch),
+            "K0104",
+            || format!("variable {n} and its next value differ in their pitch"),
+            place,
+        );
+    }
     match &buffer.kind {
         BufferKind::Constant(tensor) => errors.expect(
             tensor.dtype() == buffer.dtype && tensor.shape() == buffer.shape,
@@ -217,16 +230,29 @@ fn check_buffer<'a>(
                     && of.dtype == buffer.dtype
                     && limited_product(&of.shape).is_some()
                     && of.elements() == buffer.elements()
+                    && of.pitch == buffer.pitch
+                    && (of.pitch.is_none() || of.shape.last() == buffer.shape.last())
             };
             errors.expect(
                 fits,
                 "K0104",
-                || format!("`{of}` is no earlier buffer of the same dtype and number of elements, not local"),
+                || format!("`{of}` is no earlier buffer of the same dtype, number of elements and rows, not local"),
                 place,
             );
         }
         _ => {}
     }
+}
+
+/// Whether a buffer may have its pitch, if it has one.
+fn pitch_fits(buffer: &Buffer) -> bool {
+    let Some(pitch) = buffer.pitch else { return true };
+    let may = matches!(
+        buffer.kind,
+        BufferKind::Variable(_) | BufferKind::Next(_) | BufferKind::Temp | BufferKind::Alias(_)
+    );
+    let [outer @ .., row] = buffer.shape.as_slice() else { return false };
+    may && !outer.is_empty() && pitch >= *row && limited_product(outer.iter().chain([&pitch])).is_some()
 }
 
 #[cfg(test)]

@@ -120,9 +120,29 @@ fn k0102_and_k0104_buffers() {
     expect(&alias("f32[6]", "local", "buf0"), &["K0104"]);
     expect(&alias("f32[6]", "temp", "buf1"), &["K0104"]);
     expect(&alias("f32[6]", "temp", "buf2"), &["K0104"]);
+    let pitched =
+        |shape: &str, kind: &str| buffers(&format!("buffer buf0 \"x\" : f32{shape} pitch 4 {kind}"));
+    for kind in ["variable 0", "temp"] {
+        expect(&pitched("[2,3]", kind), &[]);
+        expect(&pitched("[2,4]", kind), &[]);
+        expect(&pitched("[2,5]", kind), &["K0104"]);
+        expect(&pitched("[3]", kind), &["K0104"]);
+        expect(&pitched("[]", kind), &["K0104"]);
+        expect(&pitched("[1099511627776,1]", kind), &["K0104"]);
+    }
+    for kind in ["param 0", "result 0", "local", "constant [1, 2, 3, 4, 5, 6]"] {
+        assert!(verify(&parse("t", &pitched("[2,3]", kind)).unwrap()).is_err(), "{kind}");
+    }
+    let two = |first: &str, second: &str| {
+        buffers(&format!("buffer buf0 \"x\" : f32[2,3] {first}\nbuffer buf1 \"x\" : f32{second}"))
+    };
+    expect(&two("pitch 4 temp", "[1,2,3] pitch 4 alias buf0"), &[]);
+    expect(&two("pitch 4 temp", "[1,2,3] alias buf0"), &["K0104"]);
+    expect(&two("pitch 4 temp", "[3,2] pitch 4 alias buf0"), &["K0104"]);
+    expect(&two("pitch 4 variable 0", "[2,3] next 0"), &["K0104"]);
     let mut f = KernelFunction { name: "f".into(), ..KernelFunction::default() };
     let kind = BufferKind::Constant(Tensor::zeros(DType::F32, &[3]));
-    f.buffers.push(Buffer { name: "c".into(), dtype: DType::F32, shape: vec![2], kind });
+    f.buffers.push(Buffer { name: "c".into(), dtype: DType::F32, shape: vec![2], pitch: None, kind });
     assert_eq!(verify(&f).unwrap_err().code(), "K0104");
 }
 
