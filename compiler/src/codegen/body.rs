@@ -9,13 +9,11 @@ use cranelift_entity::EntityRef;
 
 use super::access::{Bases, FlatAccess};
 use super::emitter::{CheckedIndex, VectorEmitter, VectorType};
-use super::plan::{Axes, BodyPlan, is_shift};
+use super::plan::{Axes, BodyPlan, Vector, is_shift};
 use super::point::{Point, affine_at, whole};
+use super::vectors::MAX_LANES;
 use crate::kernel::{Axis, BinaryOp, Guard, InstKind, ScalarId};
 use crate::types::DType;
-
-/// The most lanes that a vector has.
-const MAX_LANES: usize = 4;
 
 /// A value at a vector of points.
 #[derive(Clone, Copy, Debug)]
@@ -24,18 +22,23 @@ pub(super) enum Lanes<V> {
     Uniform(V),
     /// A vector.
     Vector(V),
-    /// A scalar for every lane; as many as the vector has count.
-    Each([V; MAX_LANES]),
+    /// A scalar for every lane.
+    Each {
+        /// Those of active lanes; all others are that of the first lane again.
+        scalars: [V; MAX_LANES],
+        /// How many lanes are active.
+        active: usize,
+    },
 }
 
 impl<V: Copy> Lanes<V> {
-    /// Scalars, one for each of so many lanes.
-    pub(super) fn each(lanes: usize, mut of: impl FnMut(usize) -> V) -> Lanes<V> {
-        let mut values = [of(0); MAX_LANES];
-        for (lane, value) in values.iter_mut().enumerate().take(lanes).skip(1) {
-            *value = of(lane);
+    /// Scalars, one for each of so many active lanes.
+    pub(super) fn each(active: usize, mut of: impl FnMut(usize) -> V) -> Lanes<V> {
+        let mut scalars = [of(0); MAX_LANES];
+        for (lane, scalar) in scalars.iter_mut().enumerate().take(active).skip(1) {
+            *scalar = of(lane);
         }
-        Lanes::Each(values)
+        Lanes::Each { scalars, active }
     }
 
     /// As a vector, or as the scalar that a vector of one lane is.
@@ -44,9 +47,9 @@ impl<V: Copy> Lanes<V> {
             Lanes::Uniform(v) if ty.lanes == 1 => v,
             Lanes::Uniform(v) => e.splat(ty, v),
             Lanes::Vector(v) => v,
-            Lanes::Each(values) => {
-                let first = e.splat(ty, values[0]);
-                (1..ty.lanes).fold(first, |vector, lane| e.with_lane(ty, vector, lane, values[lane]))
+            Lanes::Each { scalars, active } => {
+                let first = e.splat(ty, scalars[0]);
+                (1..active).fold(first, |vector, lane| e.with_lane(ty, vector, lane, scalars[lane]))
             }
         }
     }
@@ -56,7 +59,7 @@ impl<V: Copy> Lanes<V> {
         match self {
             Lanes::Uniform(v) => v,
             Lanes::Vector(v) => e.lane(ty, v, lane),
-            Lanes::Each(values) => values[lane],
+            Lanes::Each { scalars, .. } => scalars[lane],
         }
     }
 }
@@ -152,7 +155,7 @@ impl<E: VectorEmitter> Run<'_, '_, E> {
                 .collect();
             return Lanes::Vector(self.emit_at(value, &vectors, 0, lanes));
         }
-        Lanes::each(lanes, |lane| {
+        Lanes::each(plan.active(), |lane| {
             let scalars: Vec<_> = operands.iter().map(|&(s, v)| self.scalar(s, v, lane)).collect();
             self.emit_at(value, &scalars, lane, 1)
         })
@@ -184,7 +187,7 @@ impl<E: VectorEmitter> Run<'_, '_, E> {
                 let word = whole(self.e, word);
                 let start = self.e.word_value(word, inst.dtype);
                 match plan.vector {
-                    Some((axis, _)) if lanes > 1 => self.e.iota(ty, start, index.factor(axis)),
+                    Some(vector) if lanes > 1 => self.e.iota(ty, start, index.factor(vector.axis)),
                     _ => start,
                 }
             }
@@ -236,31 +239,33 @@ impl<E: VectorEmitter> Run<'_, '_, E> {
                 .site
                 .loop_axis
                 .is_some_and(|axis| access.bytes.factor(axis) != 0 && self.site.point[axis].base.is_some());
-        if let Some((axis, lanes)) = self.plan.vector.filter(|_| ty.lanes > 1) {
-            let (free, guards) = access.split_guards(axis);
+        let vector = self.plan.vector.filter(|_| ty.lanes > 1);
+        if let Some(vector) = vector {
+            let (free, guards) = access.split_guards(vector.axis);
             if !guards.is_empty() {
-                return self.guarded_vector((access, &free), &guards, indirect, (axis, lanes), ty);
+                return self.guarded_vector((access, &free), &guards, indirect, vector, ty.dtype);
             }
         }
         let (address, offset) = access.address(self.e, self.site.bases, &point, indirect);
-        self.e.load(ty, address, offset, fixed)
+        self.e.load(ty, vector.map_or(1, |v| v.active), address, offset, fixed)
     }
 
-    /// Loads a vector some of whose lanes may be outside of the guards: at once if none is, else lane by lane.
+    /// Loads a vector some of whose active lanes may be outside of the guards: at once if none is, else lane by lane.
     fn guarded_vector(
         &mut self,
         (access, free): (&FlatAccess, &FlatAccess),
         guards: &[Guard],
         indirect: Option<E::Word>,
-        (axis, lanes): (Axis, usize),
-        ty: VectorType,
+        Vector { axis, lanes, active }: Vector,
+        dtype: DType,
     ) -> E::Value {
+        let ty = VectorType { dtype, lanes };
         let (bases, plan, point) = (self.site.bases, self.plan, self.site.point);
         // A guard is linear: where it holds at both ends, it holds between them.
         let mut ends = Vec::new();
         for guard in guards {
             let (first, offset) = affine_at(self.e, &guard.expr, point, None);
-            for lane in [0, lanes as i64 - 1] {
+            for lane in [0, active as i64 - 1] {
                 let end = whole(self.e, (first, offset + guard.expr.factor(axis) * lane));
                 ends.push(self.e.word_within(end, guard.below));
             }
@@ -273,13 +278,13 @@ impl<E: VectorEmitter> Run<'_, '_, E> {
             all,
             &mut |e| {
                 let (address, offset) = free.address(e, bases, point, indirect);
-                e.load(ty, address, offset, false)
+                e.load(ty, active, address, offset, false)
             },
             &mut |e| {
-                let each = Lanes::each(lanes, |lane| {
+                let each = Lanes::each(active, |lane| {
                     let point = lane_point(plan, point, lane);
                     let (address, offset) = access.address(e, bases, &point, indirect);
-                    e.load(VectorType::scalar(ty.dtype), address, offset, false)
+                    e.load(VectorType::scalar(dtype), 1, address, offset, false)
                 });
                 each.vector(e, ty)
             },
@@ -290,8 +295,8 @@ impl<E: VectorEmitter> Run<'_, '_, E> {
 /// The point of a lane of a vector of points.
 pub(super) fn lane_point<W: Copy>(plan: &BodyPlan<'_>, point: &Point<W>, lane: usize) -> Point<W> {
     let mut point = point.clone();
-    if let Some((axis, _)) = plan.vector {
-        point[axis] = point[axis].plus(lane as i64);
+    if let Some(vector) = plan.vector {
+        point[vector.axis] = point[vector.axis].plus(lane as i64);
     }
     point
 }

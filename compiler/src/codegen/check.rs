@@ -87,12 +87,9 @@ fn check_schedule(
     if axes > MAX_AXES {
         return Err(format!("it has {axes} axes, more than {MAX_AXES}"));
     }
-    let vectors = |lanes: usize| {
-        let known = [DType::F32, DType::F64].map(|dtype| target.lanes(dtype));
-        match lanes == 1 || known.contains(&lanes) {
-            true => Ok(()),
-            false => Err(format!("`{target}` has no vectors of {lanes} lanes")),
-        }
+    let vectors = |lanes: usize| match lanes == 1 || target.vectors().lane_counts().contains(&lanes) {
+        true => Ok(()),
+        false => Err(format!("`{target}` has no vectors of {lanes} lanes")),
     };
     match *schedule {
         StageSchedule::Scalar => Ok(()),

@@ -1,10 +1,11 @@
-//! What an implementation of leaves must be able to emit: straight-line code over scalars and vectors.
+//! What an implementation of kernels must be able to emit: a whole task, of loops and tests around straight-line code
+//! over scalars and vectors.
 //!
 //! A *word* is a 64-bit integer outside of Kernel IR: a coordinate or an address. A *value* is an element (`lanes` 1)
-//! or a vector of elements. Which vectors there are, and which instructions have a form over them, the
-//! implementation says; what has none is emitted lane by lane by [`body`](super::body).
+//! or a vector of elements. Which vectors there are, and which instructions have a form over them, is said by
+//! [`Vectors`](super::Vectors); what has no form is emitted lane by lane by [`body`](super::body).
 
-use crate::kernel::{BinaryOp, CompareOp, InstKind, UnaryOp};
+use crate::kernel::{BinaryOp, CompareOp, UnaryOp};
 use crate::tensor::Scalar;
 use crate::types::DType;
 
@@ -40,28 +41,74 @@ pub struct CheckedIndex<W> {
     pub bound: usize,
 }
 
-/// Emits straight-line code. Results have the type `ty` that is passed, and so have operands unless said otherwise;
-/// what an operation computes is defined in [`kernel`](crate::kernel).
+/// A comparison of a word with a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WordTest {
+    /// They are the same.
+    Equal,
+    /// The word is the number or above, both signed.
+    AtLeast,
+}
+
+/// Emits a task. Results have the type `ty` that is passed, and so have operands unless said otherwise; what an
+/// operation computes is defined in [`kernel`](crate::kernel).
+///
+/// Where `active` is passed, only the first so many lanes of a vector count (at least 1, at most `ty.lanes`; 1 for a
+/// scalar): a vector with fewer active lanes than it has is *partial*. `load` and `store` of such are only asked for where
+/// [`Vectors::has_memory`](super::Vectors::has_memory) says that there are, `merge` where
+/// [`Vectors::has_partial`](super::Vectors::has_partial) does.
 pub trait VectorEmitter {
     /// An element or a vector.
     type Value: Copy;
     /// A 64-bit coordinate or address.
     type Word: Copy;
+    /// A loop that was begun.
+    type Loop;
+    /// A test that was begun.
+    type If;
 
-    /// Whether vectors of this type can be loaded and stored.
-    fn has_vector_memory(dtype: DType, lanes: usize) -> bool;
-    /// Whether vectors of this type can be shifted, by a scalar.
-    fn has_vector_shift(dtype: DType, lanes: usize) -> bool;
-    /// Whether an instruction that is no load and no shift, with a result of this type and operands of dtype
-    /// `operand`, has a form over vectors.
-    fn has_vector_form(kind: &InstKind, dtype: DType, operand: DType, lanes: usize) -> bool;
+    /// Begins a loop: gives it, its counter and what it carries as the turn finds it. The counter is `first` and what is
+    /// carried is `carried` in the first turn, which always runs. What is emitted next is the turn.
+    fn begin_loop(
+        &mut self,
+        first: Self::Word,
+        carried: &[Self::Value],
+    ) -> (Self::Loop, Self::Word, Vec<Self::Value>);
+    /// Ends the turn of the loop that was begun last: it runs again, with the counter raised by `step` and with what is
+    /// `carried` on, as long as the counter is then below `end`, both signed. Gives what is carried as the code after
+    /// the loop finds it.
+    fn end_loop(
+        &mut self,
+        inner: Self::Loop,
+        step: usize,
+        end: Self::Word,
+        carried: &[Self::Value],
+    ) -> Vec<Self::Value>;
+    /// Begins code that runs only if `test` holds of `word` and `number`. Code after its end uses none of its values.
+    fn begin_if(&mut self, test: WordTest, word: Self::Word, number: usize) -> Self::If;
+    /// Ends the code that was begun last.
+    fn end_if(&mut self, inner: Self::If);
+    /// What `then` gives if `c` is true, which it mostly is, else what `otherwise` gives; only one of them runs.
+    fn mostly(
+        &mut self,
+        ty: VectorType,
+        c: Self::Value,
+        then: &mut dyn FnMut(&mut Self) -> Self::Value,
+        otherwise: &mut dyn FnMut(&mut Self) -> Self::Value,
+    ) -> Self::Value;
 
     /// A constant word.
     fn word(&mut self, value: i64) -> Self::Word;
     /// `a + b`.
     fn word_add(&mut self, a: Self::Word, b: Self::Word) -> Self::Word;
+    /// `a - b`.
+    fn word_sub(&mut self, a: Self::Word, b: Self::Word) -> Self::Word;
+    /// The smaller one, signed.
+    fn word_min(&mut self, a: Self::Word, b: Self::Word) -> Self::Word;
     /// `a · factor`.
     fn word_times(&mut self, a: Self::Word, factor: i64) -> Self::Word;
+    /// `a / by`, rounded down, where `a` is not negative and `by` at least 1.
+    fn word_divide(&mut self, a: Self::Word, by: usize) -> Self::Word;
     /// Whether `0 ≤ a < below`, as a scalar bool.
     fn word_within(&mut self, a: Self::Word, below: usize) -> Self::Value;
     /// `if c { a } else { b }`.
@@ -73,20 +120,21 @@ pub trait VectorEmitter {
 
     /// Address of memory that holds a vector of this constant and as many bytes as a vector has.
     fn constant_address(&mut self, constant: Scalar) -> Self::Word;
-    /// What memory at `address + offset` holds. `fixed` promises that the memory does not change while the loop runs
-    /// that the address depends on, so that the load may move within it.
-    fn load(&mut self, ty: VectorType, address: Self::Word, offset: i32, fixed: bool) -> Self::Value;
-    /// Puts a value into memory at `address + offset`.
-    fn store(&mut self, ty: VectorType, value: Self::Value, address: Self::Word, offset: i32);
-
-    /// What `then` gives if `c` is true, which it mostly is, else what `otherwise` gives; only one of them runs.
-    fn mostly(
+    /// What memory at `address + offset` holds: the active elements, of which those of bools are nonzero bytes, and
+    /// zeros in other lanes. No byte behind the active elements is touched. `fixed` promises that the memory does not
+    /// change while the loop runs that the address depends on, so that the load may move within it.
+    fn load(
         &mut self,
         ty: VectorType,
-        c: Self::Value,
-        then: &mut dyn FnMut(&mut Self) -> Self::Value,
-        otherwise: &mut dyn FnMut(&mut Self) -> Self::Value,
+        active: usize,
+        address: Self::Word,
+        offset: i32,
+        fixed: bool,
     ) -> Self::Value;
+    /// Puts the active elements of a value into memory at `address + offset`, and touches no byte behind them.
+    fn store(&mut self, ty: VectorType, active: usize, value: Self::Value, address: Self::Word, offset: i32);
+    /// The active lanes of `new`, and the others of `old`.
+    fn merge(&mut self, ty: VectorType, active: usize, new: Self::Value, old: Self::Value) -> Self::Value;
 
     /// A constant in every lane.
     fn constant(&mut self, constant: Scalar, lanes: usize) -> Self::Value;

@@ -8,8 +8,7 @@ mod access;
 mod body;
 mod check;
 mod combine;
-mod cranelift_emitter;
-mod cranelift_float;
+mod cranelift;
 mod emitter;
 pub mod entry;
 mod fold;
@@ -21,21 +20,26 @@ mod loops;
 mod panel;
 mod plan;
 mod point;
+mod reduce;
+mod scan;
 mod stage;
 mod store;
 mod target;
+mod task;
 #[cfg(test)]
 #[expect(unsafe_code, reason = "tasks are called with memory that ends at a guard page")]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod vectors;
 
 pub(crate) use check::check;
 pub(crate) use fold::accumulators_fit;
 pub use plan::can_vectorize;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
 pub use target::{CpuLevel, Target};
+pub use vectors::Vectors;
 
 use std::fmt;
 

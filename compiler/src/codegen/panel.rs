@@ -4,14 +4,11 @@
 //! rows use them. Where the fold has more, it is run in parts, and between two parts the accumulators of a block of rows
 //! are kept in memory; the order of additions stays the same.
 
-use cranelift_codegen::ir::Value;
-
 use super::access::{Base, FlatAccess};
 use super::body::{Shared, Site, emit_body};
-use super::cranelift_emitter::CraneliftEmitter;
 use super::emitter::{VectorEmitter, VectorType};
 use super::loops::{Emission, Length, Span};
-use super::plan::{BodyPlan, VectorAxis, fold_operands};
+use super::plan::{BodyPlan, Vector, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
 use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule};
@@ -96,21 +93,24 @@ fn vector_operand(fold: &Fold, row_operand: usize) -> Option<ScalarId> {
 }
 
 /// The vector operand of a stage, and where it is copied to.
-pub(super) struct Panel<'k> {
+pub(super) struct Panel<'k, W> {
     fold: &'k Fold,
     pub(super) operand: ScalarId,
     /// Where an element of the panel is, as if the panel had all columns and elements.
     pub(super) access: FlatAccess,
     pub(super) shape: PanelShape,
     /// Where the panel is.
-    pub(super) start: Option<Value>,
+    pub(super) start: Option<W>,
     first_axis: Axis,
     col_axis: Axis,
 }
 
-impl<'k> Panel<'k> {
+impl<'k, W: Copy> Panel<'k, W> {
     /// The panel of a stage that is scheduled to have one.
-    pub(super) fn new(code: &StageCode<'k>, start: Option<Value>) -> Option<Panel<'k>> {
+    pub(super) fn new<E: VectorEmitter<Word = W>>(
+        code: &StageCode<'k, E>,
+        start: Option<W>,
+    ) -> Option<Panel<'k, W>> {
         let shape = PanelShape::new(code.stage.fold.as_ref(), code.schedule)?;
         let &StageSchedule::Tile { col_axis, row_operand, .. } = code.schedule else { return None };
         let fold = code.stage.fold.as_ref()?;
@@ -137,7 +137,12 @@ impl<'k> Panel<'k> {
 
     /// Lets the panel start at a block's first column and a part's first coordinate: its base is where the first of
     /// all would be.
-    pub(super) fn place(&self, emission: &mut Emission<'_, '_>, col: Coord<Value>, part: Coord<Value>) {
+    pub(super) fn place<E: VectorEmitter<Word = W>>(
+        &self,
+        emission: &mut Emission<E>,
+        col: Coord<W>,
+        part: Coord<W>,
+    ) {
         let mut origin = vec![Coord::fixed(0); self.first_axis + self.fold.axes.len()];
         origin[self.col_axis] = col;
         if let Some(coord) = origin.get_mut(self.first_axis) {
@@ -149,24 +154,23 @@ impl<'k> Panel<'k> {
     }
 
     /// Emits the copy of a part for a block of columns.
-    pub(super) fn pack(
+    pub(super) fn pack<E: VectorEmitter<Word = W>>(
         &self,
-        emission: &mut Emission<'_, '_>,
-        code: &StageCode<'k>,
-        vector: VectorAxis,
-        point: &Point<Value>,
-        (col, width): (Coord<Value>, usize),
-        (part, length): (Coord<Value>, usize),
+        emission: &mut Emission<E>,
+        code: &StageCode<'k, E>,
+        vector: Option<Vector>,
+        point: &Point<W>,
+        (col, width): (Coord<W>, usize),
+        (part, length): (Coord<W>, usize),
     ) {
         if self.fold.axes.contains(&0) {
             return;
         }
         let around = code.surroundings();
-        let plan = |vector| {
-            BodyPlan::new::<CraneliftEmitter<'_, '_>>(&self.fold.body, vec![self.operand], &around, vector)
-        };
-        let lanes = vector.map_or(1, |v| v.1);
-        let (wide, single) = (plan(vector), plan(None));
+        let pieces = pieces(code.vectors, vector, width)
+            .into_iter()
+            .map(|piece| (piece, BodyPlan::new(&self.fold.body, vec![self.operand], &around, piece.vector)));
+        let pieces: Vec<_> = pieces.collect();
         let mut axes: Vec<_> = (self.fold.axes.iter().enumerate())
             .map(|(i, &extent)| (self.first_axis + i, Span::whole(extent)))
             .collect();
@@ -174,21 +178,29 @@ impl<'k> Panel<'k> {
             *span = Span { start: part, length: Length::Known(length) };
         }
         emission.nest(&axes, &mut point.clone(), &mut |emission, point| {
-            let copy = |plan: &BodyPlan<'_>, offset: usize, emission: &mut Emission<'_, '_>| {
-                let mut point = point.clone();
-                point[self.col_axis] = col.plus(offset as i64);
-                let site = Site { bases: &emission.bases, point: &point, accumulators: &[], loop_axis: None };
-                let ty = VectorType { dtype: self.shape.dtype, lanes: plan.lanes() };
-                for value in emit_body(&mut emission.e, plan, &site, &mut Shared::new()) {
-                    let value = value.vector(&mut emission.e, ty);
-                    let (address, offset) =
-                        self.access.address(&mut emission.e, &emission.bases, &point, None);
-                    emission.e.store(ty, value, address, offset);
+            for (piece, plan) in &pieces {
+                for offset in piece.offsets() {
+                    let mut point = point.clone();
+                    point[self.col_axis] = col.plus(offset as i64);
+                    self.copy(emission, plan, &point);
                 }
-            };
-            let vectors = width / lanes * lanes;
-            (0..vectors).step_by(lanes).for_each(|offset| copy(&wide, offset, emission));
-            (vectors..width).for_each(|offset| copy(&single, offset, emission));
+            }
         });
+    }
+
+    /// Emits the copy of an element of the fold at a point, or at a vector of points.
+    fn copy<E: VectorEmitter<Word = W>>(
+        &self,
+        emission: &mut Emission<E>,
+        plan: &BodyPlan<'_>,
+        point: &Point<W>,
+    ) {
+        let site = Site { bases: &emission.bases, point, accumulators: &[], loop_axis: None };
+        let ty = VectorType { dtype: self.shape.dtype, lanes: plan.lanes() };
+        for value in emit_body(&mut emission.e, plan, &site, &mut Shared::new()) {
+            let value = value.vector(&mut emission.e, ty);
+            let (address, offset) = self.access.address(&mut emission.e, &emission.bases, point, None);
+            emission.e.store(ty, plan.active(), value, address, offset);
+        }
     }
 }

@@ -8,8 +8,7 @@
 use cranelift_entity::{EntityRef, SecondaryMap};
 
 use super::access::{FlatAccess, Placement};
-use super::cranelift_emitter::CraneliftEmitter;
-use super::emitter::VectorEmitter;
+use super::vectors::Vectors;
 use crate::kernel::{
     Affine, Axis, BinaryOp, Body, BufferId, CheckSite, FoldOp, Guard, Inst, InstKind, ScalarId,
 };
@@ -18,8 +17,56 @@ use crate::types::DType;
 /// The axes that a value depends on, one bit each. Values that depend on an accumulator have every bit.
 pub(crate) type Axes = u64;
 
-/// A vector of points: the axis that they are consecutive on, and how many they are.
-pub(super) type VectorAxis = Option<(Axis, usize)>;
+/// A vector of points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Vector {
+    /// The axis that they are consecutive on.
+    pub(super) axis: Axis,
+    /// How many lanes the vector has.
+    pub(super) lanes: usize,
+    /// How many of them are points, from the first one. In the others, values may be anything; nothing of them is stored,
+    /// and they touch no memory.
+    pub(super) active: usize,
+}
+
+impl Vector {
+    /// With a point in every lane.
+    pub(super) fn full(axis: Axis, lanes: usize) -> Vector {
+        Vector { axis, lanes, active: lanes }
+    }
+}
+
+/// Consecutive points that are run in the same way: as so many vectors, or one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) vector: Option<Vector>,
+    /// The first point, counted from where the pieces start.
+    first: usize,
+    /// How many vectors or points.
+    count: usize,
+}
+
+impl Piece {
+    /// Where each vector or point starts.
+    pub(super) fn offsets(self) -> impl Iterator<Item = usize> {
+        let step = self.vector.map_or(1, |v| v.lanes);
+        (0..self.count).map(move |n| self.first + n * step)
+    }
+}
+
+/// Cuts `size` consecutive points into full vectors, and what fills none: a partial vector where there are such.
+pub(super) fn pieces(vectors: Vectors, vector: Option<Vector>, size: usize) -> Vec<Piece> {
+    let lanes = vector.map_or(1, |v| v.lanes);
+    let (count, rest) = (size / lanes, size % lanes);
+    let tail = match vector {
+        Some(vector) if vectors.has_partial() => {
+            Piece { vector: Some(Vector { active: rest, ..vector }), first: size - rest, count: 1 }
+        }
+        _ => Piece { vector: None, first: size - rest, count: rest },
+    };
+    let full = Piece { vector, first: 0, count };
+    [(count, full), (rest, tail)].into_iter().filter(|p| p.0 > 0).map(|p| p.1).collect()
+}
 
 /// A body with everything that is the same wherever it is emitted.
 pub(super) struct BodyPlan<'k> {
@@ -33,13 +80,15 @@ pub(super) struct BodyPlan<'k> {
     pub(super) accesses: Vec<Option<FlatAccess>>,
     as_vector: Vec<bool>,
     pub(super) checks: &'k [CheckSite],
-    pub(super) vector: VectorAxis,
+    pub(super) vectors: Vectors,
+    pub(super) vector: Option<Vector>,
 }
 
 /// What is known of the kernel that a body is part of.
 pub(super) struct Surroundings<'s> {
     pub(super) placements: &'s SecondaryMap<BufferId, Placement>,
     pub(super) checks: &'s [CheckSite],
+    pub(super) vectors: Vectors,
     /// Extents of the stage's axes.
     pub(super) extents: &'s [usize],
 }
@@ -90,11 +139,11 @@ pub(crate) fn fold_operands(op: FoldOp) -> Vec<ScalarId> {
 
 impl<'k> BodyPlan<'k> {
     /// The plan of `body` for its values `roots`, at points or at vectors of points.
-    pub(super) fn new<E: VectorEmitter>(
+    pub(super) fn new(
         body: &'k Body,
         roots: Vec<ScalarId>,
         around: &Surroundings<'k>,
-        vector: VectorAxis,
+        vector: Option<Vector>,
     ) -> BodyPlan<'k> {
         let accesses = body.insts.values().map(|inst| match &inst.kind {
             InstKind::Load(a) => {
@@ -104,8 +153,9 @@ impl<'k> BodyPlan<'k> {
             }
             _ => None,
         });
-        let mut plan = BodyPlan::with_accesses(body, roots, accesses.collect(), around.checks, vector);
-        plan.analyse::<E>();
+        let mut plan = BodyPlan::with_accesses(body, roots, accesses.collect(), around.vectors, vector);
+        plan.checks = around.checks;
+        plan.analyse();
         plan
     }
 
@@ -113,8 +163,8 @@ impl<'k> BodyPlan<'k> {
         body: &'k Body,
         roots: Vec<ScalarId>,
         accesses: Vec<Option<FlatAccess>>,
-        checks: &'k [CheckSite],
-        vector: VectorAxis,
+        vectors: Vectors,
+        vector: Option<Vector>,
     ) -> BodyPlan<'k> {
         let operands = body.insts.values().map(|inst| {
             let mut operands = Vec::new();
@@ -129,22 +179,23 @@ impl<'k> BodyPlan<'k> {
             depends: dependencies(body),
             accesses,
             as_vector: vec![false; body.insts.len()],
-            checks,
+            checks: &[],
+            vectors,
             vector,
         }
     }
 
     /// Reads `value` from memory that holds it instead of computing it.
-    pub(super) fn replace<E: VectorEmitter>(&mut self, value: ScalarId, access: FlatAccess) {
+    pub(super) fn replace(&mut self, value: ScalarId, access: FlatAccess) {
         let i = value.index();
         self.depends[i] = bits_of([&access.bytes]);
         self.accesses[i] = Some(access);
         self.operands[i].clear();
-        self.analyse::<E>();
+        self.analyse();
     }
 
     /// Finds out which values are needed, and which of them are vectors.
-    fn analyse<E: VectorEmitter>(&mut self) {
+    fn analyse(&mut self) {
         self.needed.fill(false);
         for root in &self.roots {
             self.needed[root.index()] = true;
@@ -156,24 +207,25 @@ impl<'k> BodyPlan<'k> {
                 }
             }
         }
-        if let Some((axis, lanes)) = self.vector {
-            self.as_vector = (0..self.insts.len()).map(|i| self.has_vector::<E>(i, axis, lanes)).collect();
+        if let Some(vector) = self.vector {
+            self.as_vector = (0..self.insts.len()).map(|i| self.has_vector(i, vector)).collect();
         }
     }
 
     /// Whether an instruction can be emitted over vectors.
-    fn has_vector<E: VectorEmitter>(&self, i: usize, axis: Axis, lanes: usize) -> bool {
-        let inst = self.insts[i];
+    fn has_vector(&self, i: usize, vector: Vector) -> bool {
+        let (inst, Vector { axis, lanes, active }) = (self.insts[i], vector);
         if let Some(access) = &self.accesses[i] {
-            return access.is_contiguous(axis, |s| self.varies(s)) && E::has_vector_memory(inst.dtype, lanes);
+            return access.is_contiguous(axis, |s| self.varies(s))
+                && self.vectors.has_memory(inst.dtype, lanes, active);
         }
         // The first operand of a selection is bool, the last has the type of the result.
         let operand = self.operands[i].last().map_or(inst.dtype, |&s| self.dtype(s));
         match inst.kind {
             InstKind::Binary(op, _, amount) if is_shift(op) => {
-                E::has_vector_shift(inst.dtype, lanes) && !self.varies(amount)
+                self.vectors.has_shift(inst.dtype, lanes) && !self.varies(amount)
             }
-            _ => E::has_vector_form(&inst.kind, inst.dtype, operand, lanes),
+            _ => self.vectors.has_form(&inst.kind, inst.dtype, operand, lanes),
         }
     }
 
@@ -189,7 +241,7 @@ impl<'k> BodyPlan<'k> {
 
     /// Whether lanes may have different values.
     pub(super) fn varies(&self, value: ScalarId) -> bool {
-        self.vector.is_some_and(|(axis, _)| self.depends[value.index()] & (1 << axis) != 0)
+        self.vector.is_some_and(|v| self.depends[value.index()] & (1 << v.axis) != 0)
     }
 
     /// Whether no value is computed lane by lane.
@@ -202,14 +254,19 @@ impl<'k> BodyPlan<'k> {
         self.insts[value.index()].dtype
     }
 
-    /// How many points it is emitted for at a time.
+    /// How many lanes its vectors have.
     pub(super) fn lanes(&self) -> usize {
-        self.vector.map_or(1, |v| v.1)
+        self.vector.map_or(1, |v| v.lanes)
+    }
+
+    /// How many points it is emitted for at a time.
+    pub(super) fn active(&self) -> usize {
+        self.vector.map_or(1, |v| v.active)
     }
 
     /// How often an instruction is emitted: once, or once for every lane.
     fn times(&self, value: ScalarId) -> usize {
-        if self.as_vector(value) || !self.varies(value) { 1 } else { self.lanes() }
+        if self.as_vector(value) || !self.varies(value) { 1 } else { self.active() }
     }
 
     /// Number of instructions that are emitted.
@@ -219,28 +276,33 @@ impl<'k> BodyPlan<'k> {
 }
 
 /// The plan of a body whose loads are all contiguous.
-fn plan_of_values<'k>(body: &'k Body, roots: &[ScalarId], axis: Axis, lanes: usize) -> BodyPlan<'k> {
+fn plan_of_values<'k>(
+    body: &'k Body,
+    roots: &[ScalarId],
+    vectors: Vectors,
+    (axis, lanes): (Axis, usize),
+) -> BodyPlan<'k> {
     let accesses = vec![None; body.insts.len()];
-    let vector = (lanes > 1).then_some((axis, lanes));
-    let mut plan = BodyPlan::with_accesses(body, roots.to_vec(), accesses, &[], vector);
-    plan.analyse::<CraneliftEmitter<'_, '_>>();
+    let vector = (lanes > 1).then(|| Vector::full(axis, lanes));
+    let mut plan = BodyPlan::with_accesses(body, roots.to_vec(), accesses, vectors, vector);
+    plan.analyse();
     plan
 }
 
-/// Whether a body, of which `roots` are needed, can be emitted over vectors of `lanes` consecutive points of `axis`
+/// Whether a body, of which `roots` are needed, can be emitted over vectors of so many consecutive points of an axis
 /// without computing a value lane by lane; loads that are strided or guarded along the axis are the exception.
-pub fn can_vectorize(body: &Body, roots: &[ScalarId], axis: Axis, lanes: usize) -> bool {
-    plan_of_values(body, roots, axis, lanes).is_vectorized()
+pub fn can_vectorize(body: &Body, roots: &[ScalarId], vectors: Vectors, along: (Axis, usize)) -> bool {
+    plan_of_values(body, roots, vectors, along).is_vectorized()
 }
 
-/// The instructions that a body takes for one vector of points, each with how often it is emitted: once, or once for
-/// every lane. Loads count as contiguous.
+/// The instructions that a body takes for one vector of so many consecutive points of an axis, each with how often it is
+/// emitted: once, or once for every lane. Loads count as contiguous.
 pub(crate) fn instruction_counts(
     body: &Body,
     roots: &[ScalarId],
-    axis: Axis,
-    lanes: usize,
+    vectors: Vectors,
+    along: (Axis, usize),
 ) -> Vec<(ScalarId, usize)> {
-    let plan = plan_of_values(body, roots, axis, lanes);
+    let plan = plan_of_values(body, roots, vectors, along);
     body.insts.keys().filter(|s| plan.needed[s.index()]).map(|s| (s, plan.times(s))).collect()
 }

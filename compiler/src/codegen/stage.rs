@@ -3,17 +3,17 @@
 //! A *leaf* is straight-line code, with the loops of a fold, for a few points of a stage at once. Points of a leaf differ by
 //! numbers only, so that they share what does not depend on the difference.
 
-use cranelift_codegen::ir::Value;
 use cranelift_entity::SecondaryMap;
 
 use super::access::{FlatAccess, Placement};
 use super::body::{Shared, Site, emit_body};
-use super::cranelift_emitter::CraneliftEmitter;
+use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan, accumulators_fit};
 use super::loops::{Emission, Span};
-use super::plan::{BodyPlan, Surroundings, VectorAxis};
+use super::plan::{BodyPlan, Surroundings, Vector, pieces};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
+use super::vectors::Vectors;
 use crate::kernel::{Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
 
 /// About how many instructions a leaf of a map has.
@@ -22,15 +22,16 @@ const LEAF: usize = 48;
 const KEPT: usize = 8;
 
 /// A stage of a kernel, with what is known of the kernel.
-pub(super) struct StageCode<'k> {
+pub(super) struct StageCode<'k, E: VectorEmitter> {
     pub(super) stage: &'k Stage,
     pub(super) schedule: &'k StageSchedule,
     /// Axes that the kernel has, then those of the stage, each with the coordinates that are run.
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<Span<E::Word>>,
     /// Extents of the kernel's, the stage's and the fold's axes.
     pub(super) extents: Vec<usize>,
     pub(super) placements: &'k SecondaryMap<BufferId, Placement>,
     pub(super) checks: &'k [CheckSite],
+    pub(super) vectors: Vectors,
 }
 
 /// Code of a stage for points, or for vectors of points.
@@ -40,21 +41,16 @@ pub(super) struct LeafPlan<'k> {
     stores: Vec<FlatStore>,
 }
 
-impl<'k> StageCode<'k> {
+impl<'k, E: VectorEmitter> StageCode<'k, E> {
     /// The plan for vectors along an axis.
-    pub(super) fn plan(&'k self, vector: VectorAxis) -> LeafPlan<'k> {
+    pub(super) fn plan(&'k self, vector: Option<Vector>) -> LeafPlan<'k> {
         let stage = self.stage;
         let around = self.surroundings();
         let first_axis = self.spans.len();
         // A body runs at points of the stage, where vectors along a fold have become scalars.
-        let body_vector = vector.filter(|&(axis, _)| axis < first_axis);
+        let body_vector = vector.filter(|v| v.axis < first_axis);
         let stored = stage.stores.iter().flat_map(|s| [Some(s.value), s.indirect.map(|i| i.value)]);
-        let body = BodyPlan::new::<CraneliftEmitter<'_, '_>>(
-            &stage.body,
-            stored.flatten().collect(),
-            &around,
-            body_vector,
-        );
+        let body = BodyPlan::new(&stage.body, stored.flatten().collect(), &around, body_vector);
         let stores = stage.stores.iter().map(|store| FlatStore {
             access: FlatAccess::new(
                 store.buffer,
@@ -74,27 +70,32 @@ impl<'k> StageCode<'k> {
 
     /// What bodies of the stage are planned with.
     pub(super) fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings { placements: self.placements, checks: self.checks, extents: &self.extents }
+        Surroundings {
+            placements: self.placements,
+            checks: self.checks,
+            vectors: self.vectors,
+            extents: &self.extents,
+        }
     }
 
     /// So many lanes of an axis, if accumulators fit them.
-    pub(super) fn vector(&self, axis: Axis, lanes: usize) -> VectorAxis {
-        let fits = self.stage.fold.as_ref().is_none_or(|fold| accumulators_fit(fold, lanes));
-        (lanes > 1 && fits).then_some((axis, lanes))
+    pub(super) fn vector(&self, axis: Axis, lanes: usize) -> Option<Vector> {
+        let fits = self.stage.fold.as_ref().is_none_or(|fold| accumulators_fit(fold, self.vectors, lanes));
+        (lanes > 1 && fits).then(|| Vector::full(axis, lanes))
     }
 
     /// Every axis but these, with its span.
-    pub(super) fn other_axes(&self, but: &[Axis]) -> Vec<(Axis, Span)> {
+    pub(super) fn other_axes(&self, but: &[Axis]) -> Vec<(Axis, Span<E::Word>)> {
         self.spans.iter().copied().enumerate().filter(|(axis, _)| !but.contains(axis)).collect()
     }
 
     /// A point to start from.
-    pub(super) fn origin(&self) -> Point<Value> {
+    pub(super) fn origin(&self) -> Point<E::Word> {
         vec![super::point::Coord::fixed(0); self.extents.len()]
     }
 
     /// Emits the stage.
-    pub(super) fn emit(&self, emission: &mut Emission<'_, '_>) {
+    pub(super) fn emit(&self, emission: &mut Emission<E>) {
         let points = self.spans.len();
         if self.extents[..points].contains(&0) {
             return;
@@ -110,7 +111,7 @@ impl<'k> StageCode<'k> {
     }
 
     /// Point by point, with vectors along the fold if `vector` says so.
-    fn emit_points(&self, emission: &mut Emission<'_, '_>, vector: VectorAxis) {
+    fn emit_points(&self, emission: &mut Emission<E>, vector: Option<Vector>) {
         let plan = self.plan(vector);
         emission.nest(&self.other_axes(&[]), &mut self.origin(), &mut |emission, point| {
             plan.emit(emission, std::slice::from_ref(point));
@@ -118,25 +119,22 @@ impl<'k> StageCode<'k> {
     }
 
     /// By vectors of consecutive points of an axis, several at a time.
-    fn emit_strips(&self, emission: &mut Emission<'_, '_>, axis: Axis, lanes: usize) {
-        let single = self.plan(None);
-        let wide = self.vector(axis, lanes).map(|vector| (self.plan(Some(vector)), lanes));
-        let (plan, lanes) = match &wide {
-            Some((plan, lanes)) => (plan, *lanes),
-            None => (&single, 1),
-        };
-        let step = lanes * plan.strips();
+    fn emit_strips(&self, emission: &mut Emission<E>, axis: Axis, lanes: usize) {
+        let vector = self.vector(axis, lanes);
+        let step = vector.map_or(1, |v| v.lanes) * self.plan(vector).strips();
         emission.nest(&self.other_axes(&[axis]), &mut self.origin(), &mut |emission, point| {
             emission.blocks(&self.spans[axis], step, &mut |emission, coord, size| {
-                let at = |offset: usize| {
-                    let mut point = point.clone();
-                    point[axis] = coord.plus(offset as i64);
-                    point
-                };
-                let vectors: Vec<_> = (0..size / lanes).map(|n| at(n * lanes)).collect();
-                plan.emit(emission, &vectors);
-                let rest: Vec<_> = (size / lanes * lanes..size).map(at).collect();
-                single.emit(emission, &rest);
+                for piece in pieces(self.vectors, vector, size) {
+                    let points: Vec<_> = piece
+                        .offsets()
+                        .map(|offset| {
+                            let mut point = point.clone();
+                            point[axis] = coord.plus(offset as i64);
+                            point
+                        })
+                        .collect();
+                    self.plan(piece.vector).emit(emission, &points);
+                }
             });
         });
     }
@@ -153,7 +151,7 @@ impl LeafPlan<'_> {
     }
 
     /// Emits the leaf for points that differ by numbers.
-    pub(super) fn emit(&self, emission: &mut Emission<'_, '_>, points: &[Point<Value>]) {
+    pub(super) fn emit<E: VectorEmitter>(&self, emission: &mut Emission<E>, points: &[Point<E::Word>]) {
         if points.is_empty() {
             return;
         }
@@ -170,11 +168,11 @@ impl LeafPlan<'_> {
     }
 
     /// Emits the stage's body and its stores at every point.
-    pub(super) fn bodies(
+    pub(super) fn bodies<E: VectorEmitter>(
         &self,
-        emission: &mut Emission<'_, '_>,
-        points: &[Point<Value>],
-        accumulators: &[Accumulators],
+        emission: &mut Emission<E>,
+        points: &[Point<E::Word>],
+        accumulators: &[Accumulators<E::Value>],
     ) {
         let mut shared = Shared::new();
         for (n, point) in points.iter().enumerate() {

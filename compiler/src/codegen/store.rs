@@ -28,12 +28,16 @@ pub(super) fn emit_stores<E: VectorEmitter>(
         let dtype = store.access.dtype;
         let full = VectorType { dtype, lanes: plan.lanes() };
         let indirect = store.access.indirect.and_then(|_| roots.next());
-        let contiguous = plan.vector.is_none_or(|(axis, lanes)| {
-            store.access.is_contiguous(axis, |s| plan.varies(s)) && E::has_vector_memory(dtype, lanes)
+        let contiguous = plan.vector.is_none_or(|v| {
+            store.access.is_contiguous(v.axis, |s| plan.varies(s))
+                && plan.vectors.has_memory(dtype, v.lanes, v.active)
         });
         // What is not contiguous is stored lane by lane, in order.
-        let (pieces, ty) = if contiguous { (1, full) } else { (full.lanes, VectorType::scalar(dtype)) };
-        for lane in 0..pieces {
+        let (count, ty, active) = match contiguous {
+            true => (1, full, plan.active()),
+            false => (plan.active(), VectorType::scalar(dtype), 1),
+        };
+        for lane in 0..count {
             let point = lane_point(plan, site.point, lane);
             let added = indirect.map(|(&s, v)| {
                 let index = VectorType { dtype: plan.dtype(s), lanes: full.lanes };
@@ -43,12 +47,12 @@ pub(super) fn emit_stores<E: VectorEmitter>(
             let stored = if contiguous { value.vector(e, full) } else { value.lane(e, full, lane) };
             let (address, offset) = store.access.address(e, site.bases, &point, added);
             let stored = if store.add {
-                let there = e.load(ty, address, offset, false);
+                let there = e.load(ty, active, address, offset, false);
                 e.binary(BinaryOp::Add, ty, there, stored)
             } else {
                 stored
             };
-            e.store(ty, stored, address, offset);
+            e.store(ty, active, stored, address, offset);
         }
     }
 }

@@ -7,7 +7,7 @@ use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable, Flags};
 use target_lexicon::{Architecture, Triple};
 
-use super::CodegenError;
+use super::{CodegenError, Vectors};
 use crate::types::DType;
 
 /// How much of an architecture's instruction set code may use.
@@ -89,7 +89,7 @@ pub struct Target {
     level: CpuLevel,
     has_fma: bool,
     loads_apart: bool,
-    vector_bits: usize,
+    vectors: Vectors,
 }
 
 impl Target {
@@ -143,7 +143,7 @@ impl Target {
             }
             _ => {}
         }
-        let mut target = Target { triple, level, has_fma: !x86, loads_apart: false, vector_bits: 0 };
+        let mut target = Target { triple, level, has_fma: !x86, loads_apart: false, vectors: Vectors::None };
         let isa = target.isa()?;
         let has = |setting: &str| {
             isa.isa_flags().iter().any(|flag| flag.name == setting && flag.as_bool() == Some(true))
@@ -158,8 +158,11 @@ impl Target {
             target.has_fma = has("has_fma") && has("has_avx");
             target.loads_apart = !has("has_avx");
         }
-        let vectors = x86 || matches!(target.triple.architecture, Architecture::Aarch64(_)) || has("has_v");
-        target.vector_bits = if vectors { 128 } else { 0 };
+        let has_vectors =
+            x86 || matches!(target.triple.architecture, Architecture::Aarch64(_)) || has("has_v");
+        if has_vectors {
+            target.vectors = Vectors::Cranelift { partial: false };
+        }
         Ok(target)
     }
 
@@ -184,9 +187,20 @@ impl Target {
         self.loads_apart
     }
 
-    /// How many elements of a dtype a vector holds; 1 if there are no vectors.
+    /// Its vectors.
+    pub fn vectors(&self) -> Vectors {
+        self.vectors
+    }
+
+    /// The same target with other vectors, for tests.
+    #[cfg(test)]
+    pub(super) fn with_vectors(self, vectors: Vectors) -> Target {
+        Target { vectors, ..self }
+    }
+
+    /// How many elements of a dtype its widest vector holds; 1 if there are no vectors.
     pub fn lanes(&self, dtype: DType) -> usize {
-        (self.vector_bits / (8 * dtype.bytes())).max(1)
+        self.vectors.lanes(dtype)
     }
 
     /// The calling convention of entry points and tasks: C's.

@@ -7,7 +7,7 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::default_libcall_names;
 
 use super::kernel::{EmittedKernel, emit_kernel};
-use super::{CpuLevel, Target, frame};
+use super::{CpuLevel, Target, Vectors, frame};
 use crate::kernel::{
     self, Buffer, BufferId, BufferKind, KernelFunction, Schedule, StageSchedule, evaluate, parse, verify,
 };
@@ -207,10 +207,13 @@ pub(super) fn expected(function: &KernelFunction, target: &Target, inputs: Input
     function.buffers.keys().filter(is_result).map(|id| memory.get(id).scalars().collect()).collect()
 }
 
-/// This machine with all it has, and with the least that code is emitted for.
+/// This machine with all it has, with partial vectors, and with the least that code is emitted for.
 pub(super) fn targets() -> Vec<Target> {
     let host = Target::host().expect("a host");
-    let mut targets = vec![host];
+    let mut targets = vec![host.clone()];
+    if host.vectors() == (Vectors::Cranelift { partial: false }) {
+        targets.push(host.with_vectors(Vectors::Cranelift { partial: true }));
+    }
     if cfg!(target_arch = "x86_64") {
         targets.push(Target::new(target_lexicon::Triple::host(), CpuLevel::X86_64V2).expect("a target"));
     }
@@ -229,7 +232,7 @@ pub(super) fn check(
         let expected = expected(function, &target, inputs);
         for schedule in schedules {
             let function = scheduled(function, schedule);
-            let what = format!("{what} on {target} with {schedule:?}");
+            let what = format!("{what} on {target} ({:?}) with {schedule:?}", target.vectors());
             assert_same(&what, &results(&function, &target, inputs), &expected);
         }
     }

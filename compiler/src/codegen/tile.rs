@@ -5,156 +5,161 @@
 //! rows. Each output is one chain of additions in the fold's order, whatever the tile. A block of columns is run for
 //! all rows before the next one, so that what it reads of the vector operand stays in cache.
 
-use cranelift_codegen::ir::Value;
-
-use super::cranelift_emitter::CraneliftEmitter;
 use super::emitter::VectorEmitter;
 use super::loops::{Emission, Length, Span};
 use super::panel::{KEPT_ROWS, Panel, PanelShape};
+use super::plan::{Vector, pieces};
 use super::point::{Coord, Point};
 use super::stage::{LeafPlan, StageCode};
 use crate::kernel::{Axis, StageSchedule};
 
-/// Some rows or columns of a stage: the axis, and the first of so many coordinates.
-type Block = (Axis, Coord<Value>, usize);
+/// Some columns of a stage: the axis, and the first of so many coordinates.
+type Columns<W> = (Axis, Coord<W>, usize);
 
-impl<'k> StageCode<'k> {
+/// Some rows of a stage: the axis, and its coordinates.
+type Rows<W> = (Axis, Span<W>);
+
+/// Emits something for the points of a tile.
+type OnTile<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &LeafPlan<'_>, &[Point<<E as VectorEmitter>::Word>]);
+
+impl<E: VectorEmitter> StageCode<'_, E> {
     /// Emits the stage in tiles.
-    pub(super) fn emit_tiles(&self, emission: &mut Emission<'_, '_>) {
+    pub(super) fn emit_tiles(&self, emission: &mut Emission<E>) {
         let StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, .. } = *self.schedule else {
             return;
         };
         let panel_start = emission.bases.panel;
-        let panel = Panel::new(self, panel_start);
-        let vector = self.vector(col_axis, lanes);
-        let plan = |vector| {
-            let mut plan = self.plan(vector);
-            if let (Some(panel), Some(fold)) = (&panel, &mut plan.fold) {
-                fold.replace(panel.operand, &panel.access);
-            }
-            plan
+        let tiles = Tiles {
+            code: self,
+            panel: Panel::new(self, panel_start),
+            vector: self.vector(col_axis, lanes),
+            rows,
         };
-        let plans = Plans { wide: plan(vector), single: plan(None), rows, lanes: vector.map_or(1, |v| v.1) };
+        let all_rows = (row_axis, self.spans[row_axis]);
         let outer = self.other_axes(&[row_axis, col_axis]);
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
             emission.blocks(&self.spans[col_axis], cols, &mut |emission, col, width| {
                 let columns = (col_axis, col, width);
-                let Some(panel) = &panel else {
-                    return plans.tiles(
-                        emission,
-                        point,
-                        (row_axis, self.spans[row_axis]),
-                        columns,
-                        &mut whole,
-                    );
-                };
-                let whole_fold = (Coord::fixed(0), panel.shape.part);
-                if !panel.shape.parts {
-                    panel.place(emission, col, Coord::fixed(0));
-                    panel.pack(emission, self, vector, point, (col, width), whole_fold);
-                    return plans.tiles(
-                        emission,
-                        point,
-                        (row_axis, self.spans[row_axis]),
-                        columns,
-                        &mut whole,
-                    );
-                }
-                emission.blocks(&self.spans[row_axis], KEPT_ROWS, &mut |emission, row, height| {
-                    let span = Span { start: row, length: Length::Known(height) };
-                    let rows = (row_axis, span);
-                    let kept = Kept { shape: panel.shape, start: panel_start, row: (row_axis, row), columns };
-                    plans.tiles(emission, point, rows, columns, &mut |emission, plan, points| {
-                        let start = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.start(&mut emission.e));
-                        let values: Vec<_> = points.iter().flat_map(|_| start.clone()).collect();
-                        kept.store(emission, plan, points, &values);
-                    });
-                    let parts = Span::whole(self.extents[self.spans.len()]);
-                    emission.blocks(&parts, panel.shape.part, &mut |emission, part, length| {
-                        panel.place(emission, col, part);
-                        panel.pack(emission, self, vector, point, (col, width), (part, length));
-                        plans.tiles(emission, point, rows, columns, &mut |emission, plan, points| {
-                            let values = kept.load(emission, plan, points);
-                            let Some(fold) = &plan.fold else { return };
-                            let values = fold.part(emission, points, (part, length), values);
-                            kept.store(emission, plan, points, &values);
+                match &tiles.panel {
+                    Some(panel) if panel.shape.parts => tiles.in_parts(emission, panel, point, columns),
+                    panel => {
+                        if let Some(panel) = panel {
+                            let part = (Coord::fixed(0), panel.shape.part);
+                            panel.place(emission, col, part.0);
+                            panel.pack(emission, self, tiles.vector, point, (col, width), part);
+                        }
+                        tiles.emit(emission, point, all_rows, columns, &mut |emission, plan, points| {
+                            plan.emit(emission, points);
                         });
-                    });
-                    plans.tiles(emission, point, rows, columns, &mut |emission, plan, points| {
-                        let values = kept.load(emission, plan, points);
-                        let Some(fold) = &plan.fold else { return };
-                        let results = fold.results(emission, points.len(), &values);
-                        plan.bodies(emission, points, &results);
-                    });
-                });
+                    }
+                }
             });
         });
         emission.bases.panel = panel_start;
     }
 }
 
-/// Emits the whole leaf.
-fn whole(emission: &mut Emission<'_, '_>, plan: &LeafPlan<'_>, points: &[Point<Value>]) {
-    plan.emit(emission, points);
-}
-
-/// Emits something for the points of a tile.
-type OnTile<'x> = &'x mut dyn FnMut(&mut Emission<'_, '_>, &LeafPlan<'_>, &[Point<Value>]);
-
-/// The plans of tiles: of vectors, and of columns that fill none.
-struct Plans<'k> {
-    wide: LeafPlan<'k>,
-    single: LeafPlan<'k>,
+/// The tiles of a stage.
+struct Tiles<'s, 'k, E: VectorEmitter> {
+    code: &'s StageCode<'k, E>,
+    panel: Option<Panel<'k, E::Word>>,
+    vector: Option<Vector>,
+    /// Rows of a tile.
     rows: usize,
-    lanes: usize,
 }
 
-impl Plans<'_> {
+impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
+    /// The plan for some columns of a tile.
+    fn plan(&self, vector: Option<Vector>) -> LeafPlan<'_> {
+        let mut plan = self.code.plan(vector);
+        if let (Some(panel), Some(fold)) = (&self.panel, &mut plan.fold) {
+            fold.replace(panel.operand, &panel.access);
+        }
+        plan
+    }
+
     /// Runs `on_tile` for every tile of some rows and a block of columns.
-    fn tiles(
+    fn emit(
         &self,
-        emission: &mut Emission<'_, '_>,
-        point: &Point<Value>,
-        (row_axis, rows): (Axis, Span),
-        (col_axis, col, width): Block,
-        on_tile: OnTile<'_>,
+        emission: &mut Emission<E>,
+        point: &Point<E::Word>,
+        (row_axis, rows): Rows<E::Word>,
+        (col_axis, col, width): Columns<E::Word>,
+        on_tile: OnTile<'_, E>,
     ) {
-        let vectors = width / self.lanes * self.lanes;
-        for (plan, from, to, step) in
-            [(&self.wide, 0, vectors, self.lanes), (&self.single, vectors, width, 1)]
-        {
-            if from == to {
-                continue;
-            }
+        for piece in pieces(self.code.vectors, self.vector, width) {
+            let plan = self.plan(piece.vector);
             emission.blocks(&rows, self.rows, &mut |emission, row, height| {
                 let mut points = Vec::new();
                 for r in 0..height {
-                    for c in (from..to).step_by(step) {
+                    for c in piece.offsets() {
                         let mut point = point.clone();
                         point[row_axis] = row.plus(r as i64);
                         point[col_axis] = col.plus(c as i64);
                         points.push(point);
                     }
                 }
-                on_tile(emission, plan, &points);
+                on_tile(emission, &plan, &points);
             });
         }
     }
+
+    /// Emits a block of columns, for blocks of rows, one part of the fold after the other.
+    fn in_parts(
+        &self,
+        emission: &mut Emission<E>,
+        panel: &Panel<'k, E::Word>,
+        point: &Point<E::Word>,
+        columns: Columns<E::Word>,
+    ) {
+        let (code, shape) = (self.code, panel.shape);
+        let StageSchedule::Tile { row_axis, .. } = *code.schedule else { return };
+        let (_, col, width) = columns;
+        // Whole tiles, as far as one fits.
+        let kept_rows = KEPT_ROWS - KEPT_ROWS % self.rows.min(KEPT_ROWS);
+        emission.blocks(&code.spans[row_axis], kept_rows, &mut |emission, row, height| {
+            let rows = (row_axis, Span { start: row, length: Length::Known(height) });
+            let kept = Kept { shape, start: panel.start, row: (row_axis, row), columns };
+            self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
+                let start = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.start(&mut emission.e));
+                let values: Vec<_> = points.iter().flat_map(|_| start.clone()).collect();
+                kept.store(emission, plan, points, &values);
+            });
+            let parts = Span::whole(code.extents[code.spans.len()]);
+            emission.blocks(&parts, shape.part, &mut |emission, part, length| {
+                panel.place(emission, col, part);
+                panel.pack(emission, code, self.vector, point, (col, width), (part, length));
+                self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
+                    let values = kept.load(emission, plan, points);
+                    let Some(fold) = &plan.fold else { return };
+                    let values = fold.part(emission, points, (part, length), values);
+                    kept.store(emission, plan, points, &values);
+                });
+            });
+            self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
+                let values = kept.load(emission, plan, points);
+                let Some(fold) = &plan.fold else { return };
+                let results = fold.results(emission, points.len(), &values);
+                plan.bodies(emission, points, &results);
+            });
+        });
+    }
 }
 
-/// Where accumulators are between two parts of a fold: a row of columns for every row of a block and partial result.
-struct Kept {
+/// Where accumulators are between two parts of a fold: a row of columns for every row of a block and partial result. Rows
+/// have whole vectors, also where not all lanes of the last one are columns.
+struct Kept<W> {
     shape: PanelShape,
     /// Where the panel is.
-    start: Option<Value>,
+    start: Option<W>,
     /// The axis and the first one of the rows.
-    row: (Axis, Coord<Value>),
-    columns: Block,
+    row: (Axis, Coord<W>),
+    columns: Columns<W>,
 }
 
-impl Kept {
+impl<W: Copy> Kept<W> {
     /// The address of what is kept for a point.
-    fn address(&self, emission: &mut Emission<'_, '_>, point: &Point<Value>) -> (Value, i64) {
+    fn address<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>, point: &Point<W>) -> (W, i64) {
         let e = &mut emission.e;
         let (axis, first) = self.row;
         let row = point[axis];
@@ -171,12 +176,12 @@ impl Kept {
         (address, self.shape.kept_offset() + within)
     }
 
-    fn load(
+    fn load<E: VectorEmitter<Word = W>>(
         &self,
-        emission: &mut Emission<'_, '_>,
+        emission: &mut Emission<E>,
         plan: &LeafPlan<'_>,
-        points: &[Point<Value>],
-    ) -> Vec<Value> {
+        points: &[Point<W>],
+    ) -> Vec<E::Value> {
         let types = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
         let mut values = Vec::new();
         for point in points {
@@ -184,18 +189,18 @@ impl Kept {
             for (partial, &ty) in types.iter().enumerate() {
                 let offset = offset + self.shape.kept_at(0, partial, 0);
                 let (address, offset) = near(&mut emission.e, address, offset);
-                values.push(emission.e.load(ty, address, offset, false));
+                values.push(emission.e.load(ty, ty.lanes, address, offset, false));
             }
         }
         values
     }
 
-    fn store(
+    fn store<E: VectorEmitter<Word = W>>(
         &self,
-        emission: &mut Emission<'_, '_>,
+        emission: &mut Emission<E>,
         plan: &LeafPlan<'_>,
-        points: &[Point<Value>],
-        values: &[Value],
+        points: &[Point<W>],
+        values: &[E::Value],
     ) {
         let types = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
         let mut values = values.iter();
@@ -204,14 +209,14 @@ impl Kept {
             for ((partial, &ty), &value) in types.iter().enumerate().zip(values.by_ref()) {
                 let offset = offset + self.shape.kept_at(0, partial, 0);
                 let (address, offset) = near(&mut emission.e, address, offset);
-                emission.e.store(ty, value, address, offset);
+                emission.e.store(ty, ty.lanes, value, address, offset);
             }
         }
     }
 }
 
 /// An address and an offset that an instruction can hold.
-fn near(e: &mut CraneliftEmitter<'_, '_>, address: Value, offset: i64) -> (Value, i32) {
+fn near<E: VectorEmitter>(e: &mut E, address: E::Word, offset: i64) -> (E::Word, i32) {
     match i32::try_from(offset) {
         Ok(offset) => (address, offset),
         Err(_) => {

@@ -4,7 +4,7 @@
 //! or two are floating-point. So an instruction counts [`INSTRUCTION`], whether it is over a scalar or a vector; division and
 //! square root occupy their unit for longer; an element that is moved into or out of a lane counts on its own.
 
-use crate::codegen::{accumulators_fit, fold_operands, instruction_counts};
+use crate::codegen::{Vectors, accumulators_fit, fold_operands, instruction_counts};
 use crate::kernel::{
     Affine, Axis, BinaryOp, Body, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Stage,
     UnaryOp,
@@ -24,6 +24,8 @@ pub(super) struct Model<'k> {
     pub(super) f: &'k KernelFunction,
     pub(super) kernel: &'k Kernel,
     pub(super) stage: &'k Stage,
+    /// The target's.
+    pub(super) vectors: Vectors,
 }
 
 /// How a stage's points are run.
@@ -65,13 +67,21 @@ impl Model<'_> {
     pub(super) fn strip(&self, axis: Axis, lanes: usize) -> Option<Leaf> {
         let points = self.extents().len();
         let fold = self.stage.fold.as_ref();
-        if !fold.is_none_or(|fold| accumulators_fit(fold, lanes)) {
+        if !fold.is_none_or(|fold| accumulators_fit(fold, self.vectors, lanes)) {
             return None;
         }
         match fold {
             _ if axis < points => Some(Leaf::Points(axis, lanes)),
             Some(fold) if lanes > 1 && fold.lanes.is_multiple_of(lanes) => Some(Leaf::Elements(lanes)),
             _ => None,
+        }
+    }
+
+    /// How many vectors, or points on their own, so many consecutive points take.
+    pub(super) fn vectors_of(&self, points: usize, lanes: usize) -> usize {
+        match self.vectors.has_partial() {
+            true => points.div_ceil(lanes),
+            false => points / lanes + points % lanes,
         }
     }
 
@@ -86,13 +96,12 @@ impl Model<'_> {
                 (points + fold_axes - 1, lanes)
             }
         };
-        // Elements that fill no vector are run one by one.
         let extent = match leaf {
             Leaf::Point => 1,
             Leaf::Points(axis, _) => self.extents()[axis],
             Leaf::Elements(_) => self.stage.fold.as_ref().and_then(|f| f.axes.last().copied()).unwrap_or(1),
         };
-        let share = |lanes: usize| (extent / lanes + extent % lanes) as f64 / extent.max(1) as f64;
+        let share = |lanes: usize| self.vectors_of(extent, lanes) as f64 / extent.max(1) as f64;
         let fold = self.stage.fold.as_ref().map_or(0.0, |fold| {
             let roots: Vec<_> = fold.accumulators.iter().flat_map(|a| fold_operands(a.op)).collect();
             let element = self.body(&fold.body, &roots, axis, lanes)
@@ -124,7 +133,7 @@ impl Model<'_> {
 
     /// Cycles of a body for one vector of points that are consecutive on an axis.
     fn body(&self, body: &Body, roots: &[ScalarId], axis: Axis, lanes: usize) -> f64 {
-        instruction_counts(body, roots, axis, lanes)
+        instruction_counts(body, roots, self.vectors, (axis, lanes))
             .into_iter()
             .map(|(value, times)| match &body.insts[value].kind {
                 InstKind::Const(_) | InstKind::Acc { .. } => 0.0,

@@ -14,7 +14,6 @@ mod tile;
 
 use crate::codegen::{Target, check};
 use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule};
-use crate::types::DType;
 use cost::{Leaf, Model};
 
 /// Work that is worth a chunk of its own: about 20 µs.
@@ -63,9 +62,9 @@ fn schedule_kernel(
     let mut stages = Vec::new();
     let mut cycles = 0.0;
     for stage in &kernel.stages {
-        let model = Model { f, kernel, stage };
+        let model = Model { f, kernel, stage, vectors: target.vectors() };
         let (schedule, cost) = match options.vectors {
-            true => schedule_stage(&model, target),
+            true => schedule_stage(&model),
             false => (StageSchedule::Scalar, model.leaf(Leaf::Point)),
         };
         cycles += cost * model.points();
@@ -77,20 +76,13 @@ fn schedule_kernel(
 }
 
 /// The best schedule of a stage, and its cycles per point.
-fn schedule_stage(model: &Model<'_>, target: &Target) -> (StageSchedule, f64) {
-    if let Some(choice) = tile::choose(model, target) {
+fn schedule_stage(model: &Model<'_>) -> (StageSchedule, f64) {
+    if let Some(choice) = tile::choose(model) {
         return choice;
     }
     let mut best = (StageSchedule::Scalar, model.leaf(Leaf::Point));
-    let mut lane_counts = vec![1];
-    for dtype in [DType::F64, DType::F32] {
-        let lanes = target.lanes(dtype);
-        if !lane_counts.contains(&lanes) {
-            lane_counts.push(lanes);
-        }
-    }
     for axis in model.strip_axes() {
-        for &lanes in &lane_counts {
+        for &lanes in [1].iter().chain(model.vectors.lane_counts()) {
             let Some(leaf) = model.strip(axis, lanes) else { continue };
             let cost = model.leaf(leaf);
             if cost < best.1 {

@@ -1,16 +1,23 @@
-//! Tiles for contractions: which axes are rows and columns, and whether to pack.
+//! Tiles for contractions: which axes are rows and columns, how large tiles are, and whether to pack.
 
 use cranelift_entity::{EntityRef, SecondaryMap};
 
 use super::cost::Model;
-use crate::codegen::{Axes, Target, accumulators_fit, dependencies, fold_operands};
+use crate::codegen::{Axes, accumulators_fit, dependencies, fold_operands};
 use crate::kernel::{Axis, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule};
 
-/// Rows of a tile. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a broadcast value: of the
-/// shapes that fit 16 registers the one that reached most, 48 GFLOP/s of 59 (4×12: 27, 2×16: 27, 6×8: 40, 3×8: 42).
+/// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
+/// broadcast value: of the shapes that fit 16 registers the one that reached most, 48 GFLOP/s of 59 (4×12: 27, 2×16: 27,
+/// 6×8: 40, 3×8: 42), for Cranelift spills registers of larger ones.
 const ROWS: usize = 4;
-/// Vectors of a tile's row.
+/// Vectors of such a tile's row.
 const VECTORS: usize = 2;
+/// Bytes that a tile's row has at most: two cache lines, so that a panel has many elements of the fold.
+const ROW_BYTES: usize = 128;
+/// Accumulators that keep the units for multiplication and addition busy: 2 start in a cycle, and take 4.
+const CHAINS: usize = 8;
+/// What loading a vector or broadcasting a value adds to a tile, in multiplications and additions of vectors.
+const LOAD: f64 = 0.25;
 /// Cycles of a multiplication and addition of vectors, with its share of loads.
 const FMA: f64 = 0.6;
 /// Cycles of a value that is packed, from consecutive memory and from anywhere.
@@ -24,7 +31,7 @@ const PACK_ROWS: usize = 32;
 const CONFLICT: i64 = 4096;
 
 /// The best tile of a stage, with its cycles per point; `None` if it is no contraction or has no two axes for it.
-pub(super) fn choose(model: &Model<'_>, target: &Target) -> Option<(StageSchedule, f64)> {
+pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, f64)> {
     let fold = model.stage.fold.as_ref()?;
     let operands = match (fold.kind, fold.accumulators.as_slice()) {
         (FoldKind::Reduce, [a]) if fold.lanes == 1 && matches!(a.op, FoldOp::Dot(..)) => fold_operands(a.op),
@@ -32,8 +39,8 @@ pub(super) fn choose(model: &Model<'_>, target: &Target) -> Option<(StageSchedul
     };
     let depends = dependencies(&fold.body);
     let axes = [0, 1].map(|n: usize| depends[operands[n].index()]);
-    let lanes = target.lanes(fold.body.insts[operands[0]].dtype);
-    if !accumulators_fit(fold, lanes) {
+    let lanes = model.vectors.lanes(fold.body.insts[operands[0]].dtype);
+    if !accumulators_fit(fold, model.vectors, lanes) {
         return None;
     }
     let extents = model.extents();
@@ -91,11 +98,16 @@ impl Candidate<'_> {
         };
         let pack = !consecutive || conflicts || rows >= PACK_ROWS;
         // Vectors of a row, and columns that fill none.
-        let pieces = (cols / self.lanes + cols % self.lanes) as f64;
-        // Fewer accumulators than a tile's do not keep the units busy.
-        let chains = rows.min(ROWS) as f64 * pieces.min(VECTORS as f64);
-        let busy = (chains / (ROWS * VECTORS) as f64).min(1.0);
-        let contraction = (FMA / busy + strided) * elements * pieces / cols as f64;
+        let pieces = model.vectors_of(cols, self.lanes);
+        let bytes = self.lanes * self.fold.body.insts[self.operands[0]].dtype.bytes();
+        let shape = match model.vectors.tile_registers() {
+            Some(registers) => Shape::best(registers, ROW_BYTES / bytes, rows, pieces),
+            None => Shape { rows: ROWS.min(rows.next_power_of_two()), vectors: VECTORS },
+        };
+        // Fewer accumulators do not keep the units busy.
+        let chains = (rows.min(shape.rows) * pieces.min(shape.vectors)) as f64;
+        let busy = (chains / CHAINS as f64).min(1.0);
+        let contraction = (FMA / busy + strided) * elements * pieces as f64 / cols as f64;
         let packing = if pack { PACK[usize::from(!consecutive)] * elements / rows as f64 } else { 0.0 };
         let stores =
             model.stage.stores.iter().map(|s| match model.stride(s.buffer, &s.index, self.col_axis) == 1 {
@@ -105,8 +117,8 @@ impl Candidate<'_> {
         let schedule = StageSchedule::Tile {
             row_axis: self.row_axis,
             col_axis: self.col_axis,
-            rows: ROWS.min(rows.next_power_of_two()),
-            cols: self.lanes * VECTORS,
+            rows: shape.rows,
+            cols: self.lanes * shape.vectors,
             lanes: self.lanes,
             row_operand: self.row_operand,
             pack,
@@ -138,10 +150,78 @@ impl Candidate<'_> {
     }
 }
 
+/// The size of a tile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Shape {
+    rows: usize,
+    /// Vectors of a row.
+    vectors: usize,
+}
+
+impl Shape {
+    /// The shape that takes least for so many rows and vectors of columns, both at least 1, of those whose accumulators,
+    /// vectors of one row and broadcast value fit into registers.
+    fn best(registers: usize, most_vectors: usize, rows: usize, vectors: usize) -> Shape {
+        let mut best = Shape { rows: 1, vectors: 1 };
+        for v in 1..=most_vectors.min(vectors) {
+            for r in 1..=(registers.saturating_sub(v + 1) / v).min(rows) {
+                let shape = Shape { rows: r, vectors: v };
+                if shape.cost(rows, vectors) < best.cost(rows, vectors) {
+                    best = shape;
+                }
+            }
+        }
+        best
+    }
+
+    /// What one element of the fold takes at so many rows and vectors of columns that are cut into such tiles, in
+    /// multiplications and additions of vectors. Tiles at the end are smaller.
+    fn cost(self, rows: usize, vectors: usize) -> f64 {
+        let blocks = |size: usize, step: usize| [(size / step, step), (1, size % step)];
+        let mut cost = 0.0;
+        for (row_blocks, r) in blocks(rows, self.rows) {
+            for (col_blocks, v) in blocks(vectors, self.vectors) {
+                if r * v > 0 {
+                    let tile = (r * v) as f64 + LOAD * (r + v) as f64;
+                    cost += row_blocks as f64 * col_blocks as f64 * tile.max(CHAINS as f64);
+                }
+            }
+        }
+        cost
+    }
+}
+
 /// What is true of some loads.
 struct Loads {
     /// All are consecutive along an axis, or do not depend on it.
     consecutive: bool,
     /// Elements that follow one another in the fold compete for lines of the cache.
     conflicts: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_fill_the_registers_and_fit_the_extents() {
+        let avx512 = |rows, vectors| Shape::best(32, 2, rows, vectors);
+        let avx2 = |rows, vectors| Shape::best(16, 4, rows, vectors);
+        let shape = |rows, vectors| Shape { rows, vectors };
+        assert_eq!(avx512(14 * 8, 16), shape(14, 2));
+        // 7 blocks of 13 rows and one of 9 keep units busier than 7 of 14 and one of 2.
+        assert_eq!(avx512(100, 8), shape(13, 2));
+        // One vector of columns, of which a few are masked.
+        assert_eq!(avx512(100, 1), shape(25, 1));
+        assert_eq!(avx512(1, 1), shape(1, 1));
+        assert_eq!(avx2(24, 6), shape(4, 3));
+        assert_eq!(avx2(24, 4), shape(6, 2));
+        for (rows, vectors) in [(1, 1), (1, 9), (7, 3), (1000, 1), (1 << 40, 1 << 40)] {
+            for (registers, most) in [(32, 2), (16, 4), (0, 1)] {
+                let Shape { rows: r, vectors: v } = Shape::best(registers, most, rows, vectors);
+                assert!((r, v) == (1, 1) || r * v + v < registers && v <= most, "{r} x {v}");
+                assert!(r <= rows && v <= vectors, "{r} x {v}");
+            }
+        }
+    }
 }

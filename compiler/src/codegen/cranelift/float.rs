@@ -3,8 +3,9 @@
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{InstBuilder, InstructionData, MemFlagsData, Opcode, Value};
 
-use super::cranelift_emitter::{CraneliftEmitter, clif_type};
-use super::emitter::{VectorEmitter, VectorType};
+use super::clif_type;
+use super::emitter::CraneliftEmitter;
+use crate::codegen::emitter::{VectorEmitter, VectorType};
 use crate::kernel::CompareOp;
 use crate::tensor::Scalar;
 use crate::types::DType;

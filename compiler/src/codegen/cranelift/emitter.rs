@@ -1,29 +1,19 @@
-//! [`VectorEmitter`] over Cranelift: scalars and 128-bit vectors, on every target.
-//!
-//! | dtype | scalar | 4 lanes | 2 lanes |
-//! |---|---|---|---|
-//! | f32 | F32 | F32X4 | |
-//! | i32 | I32 | I32X4 | |
-//! | u8 | I8 | I32X4, zero-extended | |
-//! | bool | I8, 0 or 1 | I32X4, 0 or -1 | I64X2, 0 or -1 |
-//! | f64 | F64 | | F64X2 |
-//! | i64 | I64 | | I64X2 |
+//! The emitter itself.
 
 use std::collections::HashMap;
 
-use bessemer_runtime::abi::{Context, IndexError};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, Endianness, InstBuilder, MemFlagsData, SigRef, Signature, StackSlotData,
-    StackSlotKind, Type, Value, types,
+    Block, InstBuilder, MemFlagsData, SigRef, StackSlotData, StackSlotKind, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use target_lexicon::Architecture;
 
-use super::Target;
-use super::emitter::{CheckedIndex, VectorEmitter, VectorType};
-use super::plan::is_shift;
-use crate::kernel::{BinaryOp, CompareOp, InstKind, UnaryOp, scalar};
+use super::clif_type;
+use super::control::CraneliftLoop;
+use crate::codegen::Target;
+use crate::codegen::emitter::{CheckedIndex, VectorEmitter, VectorType, WordTest};
+use crate::kernel::{BinaryOp, CompareOp, UnaryOp, scalar};
 use crate::tensor::Scalar;
 use crate::types::DType;
 
@@ -32,40 +22,10 @@ pub(super) struct CraneliftEmitter<'a, 'f> {
     pub(super) builder: &'a mut FunctionBuilder<'f>,
     has_fma: bool,
     pub(super) is_x86: bool,
-    loads_apart: bool,
-    context: Value,
+    pub(super) loads_apart: bool,
+    pub(super) context: Value,
     fills: HashMap<Scalar, Value>,
-    report: Option<SigRef>,
-}
-
-/// Whether vectors of this many lanes can hold elements of this dtype.
-fn fits(dtype: DType, lanes: usize) -> bool {
-    match lanes {
-        1 => true,
-        2 => matches!(dtype, DType::F64 | DType::I64 | DType::Bool),
-        4 => matches!(dtype, DType::F32 | DType::I32 | DType::U8 | DType::Bool),
-        _ => false,
-    }
-}
-
-/// The type of a value in Cranelift.
-pub(super) fn clif_type(ty: VectorType) -> Type {
-    match (ty.lanes, ty.dtype) {
-        (1, DType::F32) => types::F32,
-        (1, DType::F64) => types::F64,
-        (1, DType::I32) => types::I32,
-        (1, DType::I64) => types::I64,
-        (1, DType::U8 | DType::Bool) => types::I8,
-        (4, DType::F32) => types::F32X4,
-        (4, DType::I32 | DType::U8 | DType::Bool) => types::I32X4,
-        (2, DType::F64) => types::F64X2,
-        (2, DType::I64 | DType::Bool) => types::I64X2,
-        _ => unreachable!("there are no vectors of {} {}", ty.lanes, ty.dtype),
-    }
-}
-
-fn little() -> MemFlagsData {
-    MemFlagsData::new().with_endianness(Endianness::Little)
+    pub(super) report: Option<SigRef>,
 }
 
 impl<'a, 'f> CraneliftEmitter<'a, 'f> {
@@ -109,15 +69,8 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
         address
     }
 
-    /// A new block, marked as seldom run.
-    fn cold_block(&mut self) -> Block {
-        let block = self.builder.create_block();
-        self.builder.set_cold_block(block);
-        block
-    }
-
     /// Keeps a u8 vector within 0 .. 256.
-    fn wrap(&mut self, ty: VectorType, a: Value) -> Value {
+    pub(super) fn wrap(&mut self, ty: VectorType, a: Value) -> Value {
         if ty.lanes > 1 && ty.dtype == DType::U8 {
             let mask = self.constant(Scalar::U8(255), ty.lanes);
             self.builder.ins().band(a, mask)
@@ -127,81 +80,58 @@ impl<'a, 'f> CraneliftEmitter<'a, 'f> {
     }
 
     /// A vector or scalar of integers that are all `value`, of the representation of `ty`.
-    fn int(&mut self, ty: VectorType, value: i64) -> Value {
+    pub(super) fn int(&mut self, ty: VectorType, value: i64) -> Value {
         let clif = clif_type(ty);
         let lane = self.builder.ins().iconst(clif.lane_type(), value & mask(clif.lane_bits()));
         if ty.lanes > 1 { self.builder.ins().splat(clif, lane) } else { lane }
     }
 
     /// 0 or 1 from a bool, in the integers of its representation.
-    fn bool_to_int(&mut self, lanes: usize, a: Value) -> Value {
+    pub(super) fn bool_to_int(&mut self, lanes: usize, a: Value) -> Value {
         if lanes == 1 {
             return a;
         }
         let one = self.int(VectorType { dtype: DType::Bool, lanes }, 1);
         self.builder.ins().band(a, one)
     }
-
-    /// Whether an operand of any type differs from zero; NaN does.
-    fn is_nonzero(&mut self, from: VectorType, a: Value) -> Value {
-        let zero = self.constant(Scalar::zero(from.dtype), from.lanes);
-        self.compare(CompareOp::Ne, from, a, zero)
-    }
-
-    /// Division of scalar integers.
-    fn divide(&mut self, dtype: DType, a: Value, b: Value) -> Value {
-        let clif = self.builder.func.dfg.value_type(a);
-        let ins = |e: &mut Self, v| e.builder.ins().iconst(clif, v);
-        let zero = ins(self, 0);
-        let by_zero = self.builder.ins().icmp(IntCC::Equal, b, zero);
-        let one = ins(self, 1);
-        if dtype == DType::U8 {
-            let divisor = self.builder.ins().select(by_zero, one, b);
-            let (a, divisor) =
-                (self.builder.ins().uextend(types::I32, a), self.builder.ins().uextend(types::I32, divisor));
-            let quotient = self.builder.ins().udiv(a, divisor);
-            let quotient = self.builder.ins().ireduce(types::I8, quotient);
-            return self.builder.ins().select(by_zero, zero, quotient);
-        }
-        // Neither 0 nor -1 may reach the instruction, which traps on zero and on overflow.
-        let next = self.builder.ins().iadd(b, one);
-        let special = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, next, one);
-        let divisor = self.builder.ins().select(special, one, b);
-        let quotient = self.builder.ins().sdiv(a, divisor);
-        let negated = self.builder.ins().ineg(a);
-        let special_result = self.builder.ins().select(by_zero, zero, negated);
-        self.builder.ins().select(special, special_result, quotient)
-    }
 }
 
 /// The lowest `bits` bits.
-fn mask(bits: u32) -> i64 {
+pub(super) fn mask(bits: u32) -> i64 {
     if bits >= 64 { -1 } else { (1 << bits) - 1 }
 }
 
 impl VectorEmitter for CraneliftEmitter<'_, '_> {
     type Value = Value;
     type Word = Value;
+    type Loop = CraneliftLoop;
+    type If = Block;
 
-    fn has_vector_memory(dtype: DType, lanes: usize) -> bool {
-        // Two bytes are not worth a vector.
-        fits(dtype, lanes) && (lanes, dtype) != (2, DType::Bool)
+    fn begin_loop(&mut self, first: Value, carried: &[Value]) -> (CraneliftLoop, Value, Vec<Value>) {
+        self.open_loop(first, carried)
     }
 
-    fn has_vector_shift(dtype: DType, lanes: usize) -> bool {
-        fits(dtype, lanes)
+    fn end_loop(&mut self, inner: CraneliftLoop, step: usize, end: Value, carried: &[Value]) -> Vec<Value> {
+        self.close_loop(inner, step, end, carried)
     }
 
-    fn has_vector_form(kind: &InstKind, dtype: DType, operand: DType, lanes: usize) -> bool {
-        if !fits(dtype, lanes) || !fits(operand, lanes) {
-            return false;
-        }
-        match kind {
-            InstKind::Binary(op, ..) => !is_shift(*op) && (*op != BinaryOp::Div || dtype.is_float()),
-            InstKind::Convert(_) => lanes == 4 || dtype == operand || [dtype, operand].contains(&DType::Bool),
-            InstKind::InBounds(_) | InstKind::Check { .. } | InstKind::Philox { .. } => false,
-            _ => true,
-        }
+    fn begin_if(&mut self, test: WordTest, word: Value, number: usize) -> Block {
+        self.open_if(test, word, number)
+    }
+
+    fn end_if(&mut self, inner: Block) {
+        self.builder.ins().jump(inner, &[]);
+        self.builder.switch_to_block(inner);
+    }
+
+    fn mostly(
+        &mut self,
+        ty: VectorType,
+        c: Value,
+        then: &mut dyn FnMut(&mut Self) -> Value,
+        otherwise: &mut dyn FnMut(&mut Self) -> Value,
+    ) -> Value {
+        self.usual_or_rare(ty, c, then, otherwise)
     }
 
     fn word(&mut self, value: i64) -> Value {
@@ -212,6 +142,14 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
         self.builder.ins().iadd(a, b)
     }
 
+    fn word_sub(&mut self, a: Value, b: Value) -> Value {
+        self.builder.ins().isub(a, b)
+    }
+
+    fn word_min(&mut self, a: Value, b: Value) -> Value {
+        self.builder.ins().smin(a, b)
+    }
+
     fn word_times(&mut self, a: Value, factor: i64) -> Value {
         match factor {
             1 => a,
@@ -220,6 +158,10 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
             }
             f => self.builder.ins().imul_imm_s(a, f),
         }
+    }
+
+    fn word_divide(&mut self, a: Value, by: usize) -> Value {
+        self.builder.ins().udiv_imm_u(a, by as i64)
     }
 
     fn word_within(&mut self, a: Value, below: usize) -> Value {
@@ -242,72 +184,25 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
         self.fills[&constant]
     }
 
-    fn load(&mut self, ty: VectorType, address: Value, offset: i32, fixed: bool) -> Value {
-        // Elements are aligned to their own size, vectors are not.
-        let mut flags = MemFlagsData::new().with_notrap();
-        if fixed {
-            flags = flags.with_readonly().with_can_move();
-        }
-        match (ty.lanes, ty.dtype) {
-            (4, DType::U8 | DType::Bool) => {
-                let bytes = self.builder.ins().load(types::I32, flags, address, offset);
-                let bytes = self.builder.ins().scalar_to_vector(types::I32X4, bytes);
-                let bytes = self.builder.ins().bitcast(types::I8X16, little(), bytes);
-                let halves = self.builder.ins().uwiden_low(bytes);
-                let wide = self.builder.ins().uwiden_low(halves);
-                if ty.dtype == DType::U8 {
-                    return wide;
-                }
-                let zero = self.int(ty, 0);
-                self.builder.ins().icmp(IntCC::NotEqual, wide, zero)
-            }
-            (1, DType::Bool) => {
-                let byte = self.builder.ins().load(types::I8, flags, address, offset);
-                self.builder.ins().icmp_imm_u(IntCC::NotEqual, byte, 0)
-            }
-            (lanes, _) if lanes > 1 && self.loads_apart => {
-                // What is no load in CLIF becomes no memory operand.
-                let bytes = self.builder.ins().load(types::I8X16, flags, address, offset);
-                self.builder.ins().bitcast(clif_type(ty), little(), bytes)
-            }
-            _ => self.builder.ins().load(clif_type(ty), flags, address, offset),
+    fn load(&mut self, ty: VectorType, active: usize, address: Value, offset: i32, fixed: bool) -> Value {
+        match active == ty.lanes {
+            true => self.load_all(ty, address, offset, fixed),
+            false => self.load_each(ty, active, address, offset, fixed),
         }
     }
 
-    fn store(&mut self, ty: VectorType, value: Value, address: Value, offset: i32) {
-        let flags = MemFlagsData::new().with_notrap();
-        let stored = match (ty.lanes, ty.dtype) {
-            (4, DType::U8 | DType::Bool) => {
-                let wide = if ty.dtype == DType::Bool { self.bool_to_int(ty.lanes, value) } else { value };
-                let halves = self.builder.ins().snarrow(wide, wide);
-                let bytes = self.builder.ins().unarrow(halves, halves);
-                let words = self.builder.ins().bitcast(types::I32X4, little(), bytes);
-                self.builder.ins().extractlane(words, 0)
-            }
-            _ => value,
-        };
-        self.builder.ins().store(flags, stored, address, offset);
+    fn store(&mut self, ty: VectorType, active: usize, value: Value, address: Value, offset: i32) {
+        match active == ty.lanes {
+            true => self.store_all(ty, value, address, offset),
+            false => self.store_each(ty, active, value, address, offset),
+        }
     }
 
-    fn mostly(
-        &mut self,
-        ty: VectorType,
-        c: Value,
-        then: &mut dyn FnMut(&mut Self) -> Value,
-        otherwise: &mut dyn FnMut(&mut Self) -> Value,
-    ) -> Value {
-        let (usual, rare, next) =
-            (self.builder.create_block(), self.cold_block(), self.builder.create_block());
-        let result = self.builder.append_block_param(next, clif_type(ty));
-        self.builder.ins().brif(c, usual, &[], rare, &[]);
-        self.builder.switch_to_block(usual);
-        let value = then(self);
-        self.builder.ins().jump(next, &[BlockArg::Value(value)]);
-        self.builder.switch_to_block(rare);
-        let value = otherwise(self);
-        self.builder.ins().jump(next, &[BlockArg::Value(value)]);
-        self.builder.switch_to_block(next);
-        result
+    fn merge(&mut self, ty: VectorType, active: usize, new: Value, old: Value) -> Value {
+        (0..active).fold(old, |merged, lane| {
+            let element = self.lane(ty, new, lane);
+            self.with_lane(ty, merged, lane, element)
+        })
     }
 
     fn constant(&mut self, constant: Scalar, lanes: usize) -> Value {
@@ -505,51 +400,7 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
     }
 
     fn convert(&mut self, ty: VectorType, from: DType, a: Value) -> Value {
-        let source = ty.with_dtype(from);
-        let clif = clif_type(ty);
-        if ty.dtype == from {
-            return a;
-        }
-        if ty.dtype == DType::Bool {
-            return self.is_nonzero(source, a);
-        }
-        if from == DType::Bool && ty.lanes > 1 {
-            let one = Scalar::Bool(true).convert(ty.dtype);
-            let one = self.constant(one, ty.lanes);
-            let zero = self.constant(Scalar::zero(ty.dtype), ty.lanes);
-            return self.select(ty, a, one, zero);
-        }
-        match (from.is_float(), ty.dtype.is_float()) {
-            (true, true) if ty.dtype == DType::F64 => self.builder.ins().fpromote(clif, a),
-            (true, true) => self.builder.ins().fdemote(clif, a),
-            (true, false) if ty.dtype == DType::U8 => {
-                let wide = VectorType { dtype: DType::I32, ..ty };
-                let integer = self.builder.ins().fcvt_to_sint_sat(clif_type(wide), a);
-                let (low, high) = (self.int(wide, 0), self.int(wide, 255));
-                let integer = self.builder.ins().smax(integer, low);
-                let integer = self.builder.ins().smin(integer, high);
-                if ty.lanes > 1 { integer } else { self.builder.ins().ireduce(clif, integer) }
-            }
-            (true, false) => self.builder.ins().fcvt_to_sint_sat(clif, a),
-            (false, true) => {
-                // Bytes are not negative once they are widened.
-                let narrow = ty.lanes == 1 && matches!(from, DType::U8 | DType::Bool);
-                let integer = if narrow { self.builder.ins().uextend(types::I32, a) } else { a };
-                self.builder.ins().fcvt_from_sint(clif, integer)
-            }
-            (false, false) if ty.lanes > 1 => self.wrap(ty, a),
-            (false, false) => {
-                let found = self.builder.func.dfg.value_type(a);
-                match found.bits().cmp(&clif.bits()) {
-                    std::cmp::Ordering::Equal => a,
-                    std::cmp::Ordering::Greater => self.builder.ins().ireduce(clif, a),
-                    std::cmp::Ordering::Less if matches!(from, DType::U8 | DType::Bool) => {
-                        self.builder.ins().uextend(clif, a)
-                    }
-                    std::cmp::Ordering::Less => self.builder.ins().sextend(clif, a),
-                }
-            }
-        }
+        self.converted(ty, from, a)
     }
 
     fn bitcast(&mut self, ty: VectorType, from: DType, a: Value) -> Value {
@@ -560,37 +411,7 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
     }
 
     fn check(&mut self, dtype: DType, index: Value, what: CheckedIndex<Value>) -> Value {
-        let index = self.value_word(index, dtype);
-        let good = self.word_within(index, what.bound);
-        let (bad, call, flag, next) =
-            (self.cold_block(), self.cold_block(), self.cold_block(), self.builder.create_block());
-        self.builder.ins().brif(good, next, &[], bad, &[]);
-
-        self.builder.switch_to_block(bad);
-        let trusted = MemFlagsData::trusted();
-        let hook_offset = Context::REPORT_INDEX_ERROR_OFFSET as i32;
-        let hook = self.builder.ins().load(types::I64, trusted, self.context, hook_offset);
-        self.builder.ins().brif(hook, call, &[], flag, &[]);
-
-        self.builder.switch_to_block(call);
-        let signature = self.report_signature();
-        let site = self.builder.ins().iconst(types::I32, what.site as i64 & mask(32));
-        self.builder.ins().call_indirect(signature, hook, &[self.context, site, what.position, index]);
-        self.builder.ins().jump(next, &[]);
-
-        self.builder.switch_to_block(flag);
-        let unlocated = self.builder.ins().iconst(types::I32, i64::from(IndexError::UNLOCATED));
-        let flag_address =
-            self.builder.ins().iadd_imm_s(self.context, Context::INDEX_ERROR_FLAG_OFFSET as i64);
-        self.builder.ins().atomic_store(trusted, unlocated, flag_address);
-        self.builder.ins().jump(next, &[]);
-
-        self.builder.switch_to_block(next);
-        let (low, high) =
-            (self.word(0), self.builder.ins().iconst(types::I64, what.bound.saturating_sub(1) as i64));
-        let index = self.builder.ins().smax(index, low);
-        let index = self.builder.ins().smin(index, high);
-        self.word_value(index, dtype)
+        self.checked(dtype, index, what)
     }
 }
 
@@ -606,17 +427,5 @@ impl CraneliftEmitter<'_, '_> {
             }
             _ => scalar,
         }
-    }
-
-    /// The signature of [`IndexErrorFn`](bessemer_runtime::abi::IndexErrorFn).
-    fn report_signature(&mut self) -> SigRef {
-        if let Some(signature) = self.report {
-            return signature;
-        }
-        let mut signature = Signature::new(self.builder.func.signature.call_conv);
-        signature.params.extend([types::I64, types::I32, types::I64, types::I64].map(AbiParam::new));
-        let signature = self.builder.import_signature(signature);
-        self.report = Some(signature);
-        signature
     }
 }

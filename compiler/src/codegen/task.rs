@@ -1,0 +1,150 @@
+//! The code of a task: all stages of a kernel, chunk by chunk.
+
+use cranelift_codegen::ir::{AbiParam, Signature, types};
+
+use super::Target;
+use super::check::check;
+use super::emitter::{VectorEmitter, WordTest};
+use super::layout::Layout;
+use super::loops::{Emission, Length, Span};
+use super::point::Coord;
+use super::stage::StageCode;
+use super::vectors::Vectors;
+use crate::kernel::{InstKind, Kernel, KernelFunction, StageSchedule};
+use crate::tensor::Scalar;
+
+/// The signature of a [`TaskFn`](bessemer_runtime::abi::TaskFn).
+pub fn task_signature(target: &Target) -> Signature {
+    let mut signature = Signature::new(target.call_conv());
+    signature.params.extend([types::I64, types::I64, types::I64, types::I32].map(AbiParam::new));
+    signature
+}
+
+/// A kernel that code can be emitted for, and where it finds its buffers.
+pub(super) struct Task<'k> {
+    function: &'k KernelFunction,
+    kernel: &'k Kernel,
+    vectors: Vectors,
+    pub(super) layout: Layout,
+    /// How many chunks its schedule has: 1 if it is not cut, 0 if an axis of the kernel is empty.
+    pub(super) chunks: u64,
+}
+
+/// What a task is called with, besides the frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parameters<W> {
+    /// The first chunk to run.
+    pub(super) begin: W,
+    /// The chunk to stop before.
+    pub(super) end: W,
+    /// Address of the worker's scratch.
+    pub(super) worker: W,
+}
+
+impl<'k> Task<'k> {
+    /// The task of a kernel.
+    ///
+    /// # Errors
+    /// Why no code can be emitted for it.
+    pub(super) fn new(
+        target: &Target,
+        function: &'k KernelFunction,
+        kernel: &'k Kernel,
+    ) -> Result<Task<'k>, String> {
+        check(kernel, target)?;
+        let layout = Layout::new(function, kernel)?;
+        let chunks = match kernel.schedule.chunks {
+            _ if kernel.axes.contains(&0) => 0,
+            Some(chunks) => kernel.axes[chunks.axis].div_ceil(chunks.block) as u64,
+            None => 1,
+        };
+        Ok(Task { function, kernel, vectors: target.vectors(), layout, chunks })
+    }
+
+    /// The constants whose addresses the code needs: the fill values of guarded loads.
+    pub(super) fn fills(&self) -> Vec<Scalar> {
+        let stages = self.kernel.stages.iter();
+        let bodies = stages.flat_map(|s| s.fold.iter().map(|f| &f.body).chain([&s.body]));
+        bodies
+            .flat_map(|body| body.insts.values())
+            .filter_map(|inst| match &inst.kind {
+                InstKind::Load(access) if !access.guards.is_empty() => Some(access.fill),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Emits the chunks `begin .. end` of a task that has any. The emission knows the buffers of the frame.
+    pub(super) fn emit<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        parameters: &Parameters<E::Word>,
+    ) {
+        let &Parameters { begin, end, worker } = parameters;
+        let panel = in_scratch(emission, worker, self.layout.panel_offset);
+        emission.bases.panel = Some(panel);
+        let chunks = emission.e.word_sub(end, begin);
+        emission.only_if(WordTest::AtLeast, chunks, 1, &mut |emission| match self.chunks {
+            1 => self.chunk(emission, worker, None),
+            _ => {
+                emission.count(begin, end, 1, &[], &mut |emission, chunk, _| {
+                    self.chunk(emission, worker, Some(chunk));
+                    Vec::new()
+                });
+            }
+        });
+    }
+
+    /// Emits all stages for a chunk, or for the only one.
+    fn chunk<E: VectorEmitter>(&self, emission: &mut Emission<E>, worker: E::Word, chunk: Option<E::Word>) {
+        let kernel = self.kernel;
+        let mut spans: Vec<_> = kernel.axes.iter().map(|&extent| Span::whole(extent)).collect();
+        let mut start = None;
+        if let (Some(chunks), Some(chunk)) = (kernel.schedule.chunks, chunk) {
+            let (extent, block) = (kernel.axes[chunks.axis], chunks.block);
+            let first = emission.e.word_times(chunk, block as i64);
+            start = Some(first);
+            let last = extent % block;
+            let length = if last == 0 {
+                Length::Known(block)
+            } else {
+                let total = emission.e.word(extent as i64);
+                let remaining = emission.e.word_sub(total, first);
+                let full = emission.e.word(block as i64);
+                let value = emission.e.word_min(remaining, full);
+                Length::Chunk { value, full: block, last }
+            };
+            spans[chunks.axis] = Span { start: Coord::counted(first), length };
+        }
+        for local in &self.layout.locals {
+            let mut base = in_scratch(emission, worker, local.offset);
+            if let (Some(stride), Some(start)) = (local.chunk_stride, start) {
+                // Where coordinate 0 of the whole axis would be.
+                let back = emission.e.word_times(start, -stride);
+                base = emission.e.word_add(base, back);
+            }
+            emission.bases.buffers[local.buffer] = Some(base);
+        }
+        for (n, stage) in kernel.stages.iter().enumerate() {
+            let fold_axes = stage.fold.iter().flat_map(|fold| &fold.axes);
+            let mut spans = spans.clone();
+            spans.extend(stage.axes.iter().map(|&extent| Span::whole(extent)));
+            StageCode::<E> {
+                stage,
+                schedule: kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar),
+                spans,
+                extents: kernel.axes.iter().chain(&stage.axes).chain(fold_axes).copied().collect(),
+                placements: &self.layout.placements,
+                checks: &self.function.checks,
+                vectors: self.vectors,
+            }
+            .emit(emission);
+        }
+    }
+}
+
+/// The address of so many bytes behind the start of the worker's scratch.
+fn in_scratch<E: VectorEmitter>(emission: &mut Emission<E>, worker: E::Word, offset: usize) -> E::Word {
+    let offset = emission.e.word(offset as i64);
+    emission.e.word_add(worker, offset)
+}

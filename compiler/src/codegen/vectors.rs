@@ -1,0 +1,83 @@
+//! Which vectors a target has. Plans, schedules and costs ask here; what is emitted for a plan, an implementation of
+//! [`VectorEmitter`](super::emitter::VectorEmitter) knows.
+
+use super::cranelift;
+use crate::kernel::InstKind;
+use crate::types::DType;
+
+/// The most lanes that a vector has.
+pub(super) const MAX_LANES: usize = 16;
+
+/// The vectors of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vectors {
+    /// There are none: code is over scalars.
+    None,
+    /// Those of Cranelift, of 128 bits.
+    Cranelift {
+        /// Whether some lanes of a vector can be loaded and stored on their own. They can, but that takes an
+        /// instruction for each of them, so no target says so but those of tests.
+        partial: bool,
+    },
+}
+
+impl Vectors {
+    /// How many elements of a dtype the widest vector holds; 1 if there are no vectors.
+    pub fn lanes(self, dtype: DType) -> usize {
+        match self {
+            Vectors::None => 1,
+            Vectors::Cranelift { .. } => (128 / (8 * dtype.bytes())).max(1),
+        }
+    }
+
+    /// The numbers of lanes, more than one, that schedules may name.
+    pub fn lane_counts(self) -> &'static [usize] {
+        match self {
+            Vectors::None => &[],
+            Vectors::Cranelift { .. } => &[2, 4],
+        }
+    }
+
+    /// How many registers a tile may fill; `None` if what it may fill is not known.
+    pub(crate) fn tile_registers(self) -> Option<usize> {
+        match self {
+            Vectors::None | Vectors::Cranelift { .. } => None,
+        }
+    }
+
+    /// Whether the first `active` lanes of vectors of this type can be loaded and stored at once.
+    pub(super) fn has_memory(self, dtype: DType, lanes: usize, active: usize) -> bool {
+        match self {
+            Vectors::None => false,
+            Vectors::Cranelift { partial } => {
+                cranelift::has_vector_memory(dtype, lanes) && (partial || active == lanes)
+            }
+        }
+    }
+
+    /// Whether vectors of this type can be shifted, by a scalar.
+    pub(super) fn has_shift(self, dtype: DType, lanes: usize) -> bool {
+        match self {
+            Vectors::None => false,
+            Vectors::Cranelift { .. } => cranelift::fits(dtype, lanes),
+        }
+    }
+
+    /// Whether an instruction that is no load and no shift, with a result of this type and operands of dtype
+    /// `operand`, has a form over vectors.
+    pub(super) fn has_form(self, kind: &InstKind, dtype: DType, operand: DType, lanes: usize) -> bool {
+        match self {
+            Vectors::None => false,
+            Vectors::Cranelift { .. } => cranelift::has_vector_form(kind, dtype, operand, lanes),
+        }
+    }
+
+    /// Whether there are vectors of which only some lanes count. Then what fills no vector is one of them, else it is
+    /// run point by point.
+    pub(crate) fn has_partial(self) -> bool {
+        match self {
+            Vectors::None => false,
+            Vectors::Cranelift { partial } => partial,
+        }
+    }
+}
