@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cranelift_entity::SecondaryMap;
 
-use super::{Function, Module, ValueId};
+use super::{Function, Module, ValueId, Variable};
 use crate::ops::EvalCx;
 use crate::tensor::{Element as _, Tensor};
 use crate::types::DType;
@@ -144,9 +144,9 @@ pub(crate) fn flush(mut tensor: Tensor) -> Tensor {
 pub fn in_f64(module: &Module) -> Module {
     let dtype = |d: DType| if d == DType::F32 { DType::F64 } else { d };
     let mut wide = module.clone();
-    for variable in wide.variables.values_mut() {
-        variable.ty.dtype = dtype(variable.ty.dtype);
-    }
+    wide.variables = (module.variables.values())
+        .map(|v| Variable { ty: v.ty.with_dtype(dtype(v.ty.dtype)), ..v.clone() })
+        .collect();
     for function in wide.functions.values_mut() {
         for value in function.values.values_mut() {
             value.ty.dtype = dtype(value.ty.dtype);

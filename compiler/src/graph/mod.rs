@@ -24,10 +24,12 @@ mod expr;
 mod parse;
 mod print;
 mod suggest;
+mod variables;
 pub mod verify;
 
 pub use builder::{Builder, Graph};
 pub use expr::{Expr, Operand};
+pub use variables::Variables;
 
 use std::sync::Arc;
 
@@ -63,7 +65,7 @@ pub struct Module {
     /// Name without the `@`.
     pub name: String,
     /// State that outlives a call.
-    pub variables: PrimaryMap<VariableId, Variable>,
+    pub variables: Variables,
     /// Dataflow graphs.
     pub functions: PrimaryMap<FunctionId, Function>,
     /// Training steps that are declared and not yet expanded into functions.
@@ -73,9 +75,9 @@ pub struct Module {
 }
 
 impl Module {
-    /// The variable with this name.
+    /// The variable with this name, in constant time.
     pub fn variable(&self, name: &str) -> Option<VariableId> {
-        self.variables.iter().find(|(_, v)| v.name == name).map(|(id, _)| id)
+        self.variables.find(name)
     }
 
     /// The function with this name.
