@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::attributes::{Attribute, AttributeValue as _, Attributes, Field, no_other_attributes, read_attribute};
 use super::elementwise::expect_operands;
@@ -22,41 +22,61 @@ use crate::types::{DType, TensorType};
 /// Reference: StableHLO `constant`.
 #[derive(Clone, Debug)]
 pub struct Constant {
-    tensor: Arc<Tensor>,
+    dtype: DType,
+    shape: Vec<usize>,
+    splat: Option<Scalar>,
+    /// Set from the start unless there is a splat, which takes no memory before somebody asks for the elements.
+    tensor: OnceLock<Arc<Tensor>>,
 }
 
 impl PartialEq for Constant {
     fn eq(&self, other: &Constant) -> bool {
-        self.tensor.same_bits(&other.tensor)
+        let alike = (self.dtype, &self.shape, self.splat) == (other.dtype, &other.shape, other.splat);
+        alike && (self.splat.is_some() || self.tensor().same_bits(other.tensor()))
     }
 }
 
 impl Constant {
     /// The constant with these elements.
     pub fn new(tensor: Tensor) -> Constant {
-        Constant { tensor: Arc::new(tensor) }
+        let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
+        let mut elements = tensor.scalars();
+        let splat = elements.next().filter(|&first| elements.all(|e| e == first));
+        drop(elements);
+        let tensor = if splat.is_some() { OnceLock::new() } else { Arc::new(tensor).into() };
+        Constant { dtype, shape, splat, tensor }
+    }
+
+    /// The constant of this shape, which has elements, that are all this number.
+    fn full(shape: Vec<usize>, value: Scalar) -> Constant {
+        Constant { dtype: value.dtype(), shape, splat: Some(value), tensor: OnceLock::new() }
     }
 
     /// The constant without axes.
     pub fn scalar(value: Scalar) -> Constant {
-        Constant::new(Tensor::scalar(value))
+        Constant::full(Vec::new(), value)
     }
 
     /// The elements.
     pub fn tensor(&self) -> &Tensor {
-        &self.tensor
+        self.elements()
     }
 
     /// The elements, to keep.
     pub fn shared(&self) -> Arc<Tensor> {
-        self.tensor.clone()
+        self.elements().clone()
+    }
+
+    fn elements(&self) -> &Arc<Tensor> {
+        self.tensor.get_or_init(|| {
+            let splat = self.splat.expect("elements that are not alike are kept");
+            Arc::new(Tensor::full(&self.shape, splat))
+        })
     }
 
     /// The one number that all elements are, if there are any and it is one.
     pub fn splat(&self) -> Option<Scalar> {
-        let mut elements = self.tensor.scalars();
-        let first = elements.next()?;
-        elements.all(|e| e == first).then_some(first)
+        self.splat
     }
 }
 
@@ -83,11 +103,11 @@ impl Attributes for Constant {
         };
         let value = match self.splat() {
             Some(splat) => number(splat),
-            None => Attribute::List(self.tensor.scalars().map(number).collect()),
+            None => Attribute::List(self.tensor().scalars().map(number).collect()),
         };
         vec![
-            ("dtype", self.tensor.dtype().to_attribute()),
-            ("shape", self.tensor.shape().to_vec().to_attribute()),
+            ("dtype", self.dtype.to_attribute()),
+            ("shape", self.shape.to_attribute()),
             ("value", value),
         ]
     }
@@ -104,23 +124,28 @@ impl Attributes for Constant {
             .iter()
             .try_fold(1usize, |n, &e| n.checked_mul(e))
             .filter(|&n| n <= MAX_ELEMENTS)
-            .ok_or_else(|| refuse(format!("a constant has at most {MAX_ELEMENTS} elements")))?;
+            .ok_or_else(|| {
+                refuse(format!("a constant has at most {MAX_ELEMENTS} elements"))
+                    .help("keep a larger tensor in a variable, or `broadcast` one element")
+            })?;
         let scalar = |a: &Attribute| {
             number(a, dtype).ok_or_else(|| refuse(format!("`{a}` is not a {dtype}")))
         };
         let value = attributes.iter().find(|(n, _)| n == "value").map(|(_, a)| a);
-        let tensor = match value {
+        match value {
             Some(Attribute::List(items)) if items.len() == count => {
                 let elements = items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?;
-                Tensor::from_scalars(dtype, &shape, elements)
+                Ok(Constant::new(Tensor::from_scalars(dtype, &shape, elements)))
             }
             Some(Attribute::List(items)) => {
-                return Err(refuse(format!("the shape has {count} elements, found {}", items.len())));
+                Err(refuse(format!("the shape has {count} elements, found {}", items.len())))
             }
-            Some(splat) => Tensor::full(&shape, scalar(splat)?),
-            None => return read_attribute::<f64>("constant", "value", attributes).map(|_| unreachable!()),
-        };
-        Ok(Constant::new(tensor))
+            Some(splat) => {
+                let splat = scalar(splat)?;
+                Ok(if count == 0 { Constant::new(Tensor::full(&shape, splat)) } else { Constant::full(shape, splat) })
+            }
+            None => read_attribute::<f64>("constant", "value", attributes).map(|_| unreachable!()),
+        }
     }
 }
 
@@ -148,7 +173,7 @@ impl OpDef for Constant {
 
     fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
         expect_operands(Self::NAME, operands, 0)?;
-        Ok(vec![self.tensor.ty()])
+        Ok(vec![TensorType::new(self.dtype, self.shape.as_slice())])
     }
 
     fn eval(&self, _: &EvalCx<'_>, _: &[&Tensor]) -> Result<Vec<Tensor>, IndexFault> {
@@ -160,8 +185,14 @@ impl OpDef for Constant {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let buffer = cx.constant(self.tensor().clone());
-        cx.set_result(0, buffer);
+        match self.splat {
+            // Code that stores a number takes less room than the elements.
+            Some(splat) if !self.shape.is_empty() => cx.map(|_, b| b.constant(splat)),
+            _ => {
+                let buffer = cx.constant(self.tensor().clone());
+                cx.set_result(0, buffer);
+            }
+        }
     }
 
     fn sample(s: &mut Sampler) -> Vec<Case> {
@@ -184,4 +215,34 @@ impl OpDef for Constant {
 fn splat<'g>(op: &Constant, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
     let (shape, number) = (&cx.results[0].shape, op.splat()?);
     (shape.rank() > 0).then(|| vec![cx.graph.constant(Tensor::scalar(number)).broadcast_to(shape.clone())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A short text must not take much memory: the elements are made when somebody needs them.
+    #[test]
+    fn equal_elements_take_no_memory() {
+        let attributes = Constant::new(Tensor::full(&[2, 3], Scalar::F64(0.5))).attributes();
+        let mut attributes: Vec<(String, Attribute)> =
+            attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        attributes[1].1 = vec![MAX_ELEMENTS].to_attribute();
+        let huge = Constant::from_attributes(&attributes).unwrap();
+        assert_eq!(huge, huge.clone());
+        assert_eq!(huge.splat(), Some(Scalar::F64(0.5)));
+        assert!(huge.tensor.get().is_none());
+        assert_eq!(huge.attributes().len(), 3);
+    }
+
+    #[test]
+    fn equality_is_of_bits_and_shapes() {
+        let of = |shape: &[usize], elements: &[f32]| Constant::new(Tensor::from_vec(shape, elements.to_vec()));
+        assert_eq!(of(&[2], &[f32::NAN; 2]), of(&[2], &[f32::NAN; 2]));
+        assert_ne!(of(&[2], &[0.0, 0.0]), of(&[2], &[0.0, -0.0]));
+        assert_ne!(of(&[2], &[1.0, 1.0]), of(&[2, 1], &[1.0, 1.0]));
+        assert_ne!(of(&[2], &[1.0, 2.0]), of(&[2], &[1.0, 3.0]));
+        assert_ne!(of(&[0, 2], &[]), of(&[2, 0], &[]));
+        assert_ne!(Constant::scalar(Scalar::F32(1.0)), Constant::scalar(Scalar::F64(1.0)));
+    }
 }
