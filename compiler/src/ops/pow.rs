@@ -7,8 +7,8 @@ op_struct! {
     /// Power: `out[i] = a[i]^b[i]`.
     ///
     /// - C1 `a`, `b` and the result: one float or integer dtype, one shape.
-    /// - C2 floats: as IEEE 754 `pow`, so that `a^0` is 1 for every `a`; within 1 ulp in evaluation, which lets laws
-    ///   give the exact power instead.
+    /// - C2 floats: as IEEE 754 `pow`, so that `a^0` is 1 for every `a`; within 1 ulp in evaluation. To the bit, compiled
+    ///   and in evaluation, `a^1` is `a` and `a^2` is `a·a`.
     /// - C3 integers: repeated multiplication, wrapping; a negative exponent gives 0, except that 1 gives 1 and -1 gives ±1.
     /// - Gradient: `d_a = d_out · b·a^(b-1)`, 0 where `b` is 0; `d_b = d_out · out·log(a)`, 0 where `a` is not above 0.
     ///
@@ -33,7 +33,7 @@ impl Elementwise for Pow {
     }
 
     fn eval(&self, operands: &[&Tensor]) -> Tensor {
-        zip_number(operands[0], operands[1], libm::pow, power)
+        zip_number(operands[0], operands[1], float_power, power)
     }
 
     /// Where a factor is infinite or NaN and the gradient is not, the operands are replaced before the power is taken:
@@ -59,6 +59,11 @@ impl Elementwise for Pow {
         cases.extend(int_pair_cases(&Pow {}));
         cases
     }
+}
+
+/// The product of two f32 is exact in f64, so it is rounded once for either dtype.
+fn float_power(base: f64, exponent: f64) -> f64 {
+    if exponent == 2.0 { base * base } else { libm::pow(base, exponent) }
 }
 
 /// By squaring, which multiplies the same factors modulo a power of two.

@@ -34,7 +34,7 @@
 //! | `erf` | 1.4 | 1.4 | 1.4 | 1.4 | 34 |
 //! | `erf_inv` | 3.4 | 3.4 | 2.7 | 2.7 | 55 |
 //! | `sigmoid` | 2.5 | 2.5 | 2.5 | 2.5 | 21 |
-//! | `pow` | 1.3 | 1.4 | 1.2 | 1.3 | 108 |
+//! | `pow` | 1.3 | 1.4 | 1.2 | 1.3 | 114 |
 //!
 //! - Subnormal operands count as zeros and subnormal results are zeros, each of its sign. Without a fused multiply-add
 //!   `erf` of a number below 1e-36 (1e-306) is off by up to the least normal number.

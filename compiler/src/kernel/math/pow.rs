@@ -89,7 +89,8 @@ fn log2_double(m: FloatBuilder, x: ScalarId) -> Double {
     Double { high, low: m.sub(z_low, m.sub(m.sub(high, k), z_high)) }
 }
 
-/// IEEE 754 `pow` of floats: `2^(y·log₂|x|)` and the special cases of §9.2.1.
+/// IEEE 754 `pow` of floats: `2^(y·log₂|x|)` and the special cases of §9.2.1. `x¹` is `x` and `x²` is `x·x` to the bit,
+/// which lets passes say so.
 pub(super) fn pow(m: FloatBuilder, x: ScalarId, y: ScalarId) -> ScalarId {
     let (zero, one, infinity) = (m.c(0.0), m.c(1.0), m.c(f64::INFINITY));
     let tiny = m.c(m.min_normal());
@@ -124,7 +125,9 @@ pub(super) fn pow(m: FloatBuilder, x: ScalarId, y: ScalarId) -> ScalarId {
     let negative = m.and(m.lt(x, zero), ordinary);
     let value = m.select(m.and(negative, m.not(whole)), m.c(f64::NAN), value);
     let is_one = m.or(m.eq(x, one), m.lt(m.abs(y), tiny));
-    m.select(is_one, one, value)
+    let value = m.select(is_one, one, value);
+    let value = m.select(m.eq(y, one), m.mul(x, one), value);
+    m.select(m.eq(y, m.c(2.0)), m.mul(x, x), value)
 }
 
 /// `base` to the `exponent`-th on integers, wrapping, by squaring. A negative exponent gives 0, but for the bases 1 and

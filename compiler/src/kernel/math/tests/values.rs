@@ -2,7 +2,7 @@
 
 use super::FUNCTIONS;
 use super::interpreter::Function;
-use crate::kernel::UnaryOp;
+use crate::kernel::{BinaryOp, UnaryOp, scalar};
 use crate::tensor::Scalar::{self, F32, F64, I32, I64, U8};
 use crate::types::DType;
 
@@ -224,6 +224,44 @@ fn powers_of_special_floats_are_those_of_ieee_754() {
                 assert!((got.as_f64() / want - 1.0).abs() < 1e-6, "{x}^{y} is {got}, not {want}");
             } else {
                 assert_value(got, want32, &format!("{x}^{y} in f32"));
+            }
+        }
+    }
+}
+
+/// The laws by which passes rewrite powers keep every bit.
+#[test]
+fn first_and_second_powers_are_exact() {
+    let mut bits = 1u64;
+    let mut random = || {
+        bits = bits.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        bits ^ bits >> 32
+    };
+    let specials = [0.0, 1.0, INF, NAN, 1e-160, 1e-40, 1e-23, 1e-19, 1.9e19, 1e30, 1.4e154, 1e200];
+    let near_one =
+        (1..2000u64).flat_map(|n| [1.0f64.to_bits() + n, 1.0f64.to_bits() - n]).map(f64::from_bits);
+    let mut points: Vec<f64> = specials.iter().flat_map(|&x| [x, -x]).chain(near_one).collect();
+    points.extend((1..2000u32).flat_map(|n| {
+        [1.0f32.to_bits() + n, 1.0f32.to_bits() - n].map(|bits| f64::from(f32::from_bits(bits)))
+    }));
+    // Of all magnitudes, and of those whose squares are in range.
+    points.extend((0..20_000).map(|_| f64::from_bits(random())));
+    points.extend((0..40_000).map(|_| {
+        let bits = random();
+        f64::from_bits(bits & !(0x7ff << 52) | (1023 - 60 + bits % 121) << 52)
+    }));
+    for dtype in FLOATS {
+        let least = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
+        let points: Vec<Scalar> = (points.iter().map(|&x| float(dtype, x)))
+            .filter(|x| !(x.as_f64() != 0.0 && x.as_f64().abs() < least))
+            .collect();
+        let pow = Function::pow(dtype);
+        for fused in [true, false] {
+            let power = |y: f64| pow.run(&[points.clone(), vec![float(dtype, y); points.len()]], fused);
+            for ((&x, first), second) in points.iter().zip(power(1.0)).zip(power(2.0)) {
+                assert_value(first, x, &format!("{x}^1 in {dtype}, fused: {fused}"));
+                let square = scalar::binary(BinaryOp::Mul, x, x);
+                assert_value(second, square, &format!("{x}^2 in {dtype}, fused: {fused}"));
             }
         }
     }
