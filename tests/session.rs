@@ -210,6 +210,49 @@ fn an_index_out_of_range_is_named_and_changes_nothing() -> Result {
     Ok(())
 }
 
+/// A lookup and, in the training step, the addition of its gradient to the rows of the table.
+#[test]
+fn an_unknown_token_is_named_and_changes_nothing() -> Result {
+    let module = Builder::new("words");
+    module.function("loss", |f| {
+        let tokens = f.placeholder("tokens", DType::I32, [Extent::N, 4.into()]);
+        let vectors = nn::embedding(tokens, "word", 7, 3);
+        f.result("loss", nn::l2_penalty(vectors));
+    });
+    module.train(Train::minimize("train_step", "loss", optimizers::adam(0.1)));
+    let session = Session::new(&module.finish()?)?;
+    session.init(1)?;
+    let tokens = |n: usize| Array2::from_shape_fn((n, 4), |(i, j)| ((5 * i + j) % 7) as i32);
+    session.run("train_step", &[("tokens", (&tokens(3)).into())])?;
+    let names: Vec<String> = session.variables().map(|v| v.name.clone()).collect();
+    let state =
+        || names.iter().map(|name| session.variable(name)).collect::<std::result::Result<Vec<_>, _>>();
+    let before = state()?;
+    for entry in ["loss", "train_step"] {
+        for (n, row, column, value) in
+            [(1, 0, 0, 7), (3, 2, 3, -1), (17, 9, 2, i32::MAX), (5, 1, 1, i32::MIN)]
+        {
+            let mut wrong = tokens(n);
+            wrong[[row, column]] = value;
+            let error = session.run(entry, &[("tokens", (&wrong).into())]).unwrap_err();
+            assert_eq!(error.status(), Some(Status::IndexOutOfRange));
+            let Error::IndexOutOfRange(index) = &error else { panic!("{error}") };
+            let expected = IndexOutOfRange {
+                entry: entry.into(),
+                input: "tokens".into(),
+                coordinates: vec![row, column],
+                value: value.into(),
+                bound: 7,
+            };
+            assert_eq!(**index, expected);
+            assert_eq!((state()?, session.step()?), (before.clone(), 1));
+        }
+    }
+    session.run("train_step", &[("tokens", (&tokens(3)).into())])?;
+    assert_ne!(state()?, before);
+    Ok(())
+}
+
 #[test]
 fn several_threads_predict_and_compile_at_once() {
     let session = session();

@@ -5,13 +5,17 @@
 //! jumps have to agree exactly. Everything else is compared with unfused code bit for bit: levels of optimisation, and
 //! numbers of threads.
 
+#[path = "support/compare.rs"]
+mod compare;
 mod support;
 
 #[path = "random_graphs/draw.rs"]
 mod draw;
 
 use std::cell::RefCell;
+use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bessemer_compiler::codegen::Target;
 use bessemer_compiler::graph::eval::State;
@@ -23,8 +27,10 @@ use bessemer_compiler::pipeline::{OptLevel, Options};
 use bessemer_compiler::tensor::{Scalar, Tensor};
 use bessemer_runtime::instance::{Instance, Threads};
 use bessemer_runtime::pool::Pool;
+use compare::{same, variables};
 use draw::{Drawn, draw};
-use support::{call, compile, same, variables};
+use libtest_mimic::{Arguments, Failed, Trial};
+use support::{call, compile};
 
 const GRAPHS: u64 = 2000;
 const BATCH: u64 = 100;
@@ -167,57 +173,83 @@ fn differences(module: &Module, function: &Function, found: &Outcome, unfused: &
     differences
 }
 
-#[test]
-fn compiled_graphs_agree() {
-    let pool = Pool::new(2).expect("two threads can be had");
-    let threads = [Threads::serial(), Threads::from(pool)];
+/// How many graphs agreed, how many nodes they had, and how many of them were differentiated.
+static AGREED: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+
+fn main() -> ExitCode {
+    let batches = (0..GRAPHS).step_by(BATCH as usize).map(|first| {
+        let name = format!("seeds_from_{first}");
+        Trial::test(name, move || compiled_graphs_agree(first)).with_kind(format!("{BATCH} graphs"))
+    });
+    let mut trials: Vec<Trial> = batches.collect();
+    if cfg!(target_arch = "x86_64") {
+        trials.push(Trial::test("lesser_instruction_sets", lesser_instruction_sets_agree));
+    }
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    let [graphs, nodes, differentiated] = AGREED.each_ref().map(|count| count.load(Ordering::Relaxed));
+    if graphs > 0 {
+        println!("random graphs: {graphs} of {nodes} nodes; {differentiated} of them differentiated\n");
+    }
+    conclusion.exit_code()
+}
+
+/// Compares a batch of graphs, unfused with the evaluator, and fused with unfused.
+fn compiled_graphs_agree(first: u64) -> Result<(), Failed> {
+    let threads = [Threads::serial(), Threads::from(Pool::new(2).expect("two threads can be had"))];
     let host = Target::host().expect("this machine is supported");
-    let (mut differentiated, mut nodes, mut broken) = (0, 0, Vec::new());
-    for first in (0..GRAPHS).step_by(BATCH as usize) {
-        let (module, graphs) = batch(first, true);
-        let options = Options::new(OptLevel::O0).verify_each(false);
-        let unfused = run(&module, &graphs, first, &options, &host, &threads[..1]).remove(0);
-        for ((seed, drawn), (found, _)) in (first..).zip(&graphs).zip(&unfused) {
-            if let Some(wrong) = wrong_node(&drawn.function, &drawn.params, &draw::state(seed), found) {
-                broken.push(format!("seed {seed}: {wrong}\n{}", drawn.function));
-            }
-            differentiated += usize::from(drawn.differentiated);
-            nodes += drawn.function.nodes.len();
+    let mut broken = Vec::new();
+    let (module, graphs) = batch(first, true);
+    let options = Options::new(OptLevel::O0).verify_each(false);
+    let unfused = run(&module, &graphs, first, &options, &host, &threads[..1]).remove(0);
+    for ((seed, drawn), (found, _)) in (first..).zip(&graphs).zip(&unfused) {
+        if let Some(wrong) = wrong_node(&drawn.function, &drawn.params, &draw::state(seed), found) {
+            broken.push(format!("seed {seed}: {wrong}\n{}", drawn.function));
         }
-        let (module, graphs) = batch(first, false);
-        for level in [OptLevel::O2, OptLevel::O3] {
-            let by_threads = run(&module, &graphs, first, &Options::new(level), &host, &threads);
-            for (n, outcomes) in by_threads.iter().enumerate() {
-                for (((seed, drawn), found), unfused) in (first..).zip(&graphs).zip(outcomes).zip(&unfused) {
-                    for difference in differences(&module, &drawn.function, found, unfused) {
-                        let threads = n + 1;
-                        broken.push(format!(
-                            "seed {seed}: {difference} from O0 at {level:?} with threads {threads}\n{}",
-                            drawn.function
-                        ));
-                    }
+    }
+    let nodes = graphs.iter().map(|drawn| drawn.function.nodes.len()).sum();
+    let differentiated = graphs.iter().filter(|drawn| drawn.differentiated).count();
+    let (module, graphs) = batch(first, false);
+    for level in [OptLevel::O2, OptLevel::O3] {
+        let by_threads = run(&module, &graphs, first, &Options::new(level), &host, &threads);
+        for (n, outcomes) in by_threads.iter().enumerate() {
+            for (((seed, drawn), found), unfused) in (first..).zip(&graphs).zip(outcomes).zip(&unfused) {
+                for difference in differences(&module, &drawn.function, found, unfused) {
+                    let threads = n + 1;
+                    broken.push(format!(
+                        "seed {seed}: {difference} from O0 at {level:?} with threads {threads}\n{}",
+                        drawn.function
+                    ));
                 }
             }
         }
     }
-    println!("random graphs: {GRAPHS}, of {nodes} nodes; {differentiated} of them differentiated");
-    assert!(broken.is_empty(), "{} broken:\n{}", broken.len(), broken.join("\n"));
+    if !broken.is_empty() {
+        return Err(format!("{} broken:\n{}", broken.len(), broken.join("\n")).into());
+    }
+    for (count, more) in AGREED.iter().zip([graphs.len(), nodes, differentiated]) {
+        count.fetch_add(more, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Code for less than this machine has means the same.
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn lesser_instruction_sets_agree() {
+fn lesser_instruction_sets_agree() -> Result<(), Failed> {
     let first = GRAPHS;
     let (module, graphs) = batch(first, true);
-    let has_v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    for cpu in ["x86-64-v2", "x86-64-v3"].into_iter().take(if has_v3 { 2 } else { 1 }) {
+    for cpu in ["x86-64-v2", "x86-64-v3"].into_iter().take(if has_v3() { 2 } else { 1 }) {
         let target = Target::parse("x86_64-unknown-linux-gnu", cpu).expect("the level exists");
         let options = Options::new(OptLevel::O0).verify_each(false);
         let found = run(&module, &graphs, first, &options, &target, &[Threads::serial()]).remove(0);
         for ((seed, drawn), (found, _)) in (first..).zip(&graphs).zip(&found) {
-            let wrong = wrong_node(&drawn.function, &drawn.params, &draw::state(seed), found);
-            assert_eq!(wrong, None, "seed {seed} for {cpu}\n{}", drawn.function);
+            if let Some(wrong) = wrong_node(&drawn.function, &drawn.params, &draw::state(seed), found) {
+                return Err(format!("seed {seed} for {cpu}: {wrong}\n{}", drawn.function).into());
+            }
         }
     }
+    Ok(())
+}
+
+/// Whether this machine runs code for x86-64-v3.
+fn has_v3() -> bool {
+    Target::host().is_ok_and(|host| host.has_fma())
 }

@@ -1,5 +1,7 @@
 //! Training as compiled: against the evaluator in f64, and bit for bit between runs, levels and numbers of threads.
 
+#[path = "support/compare.rs"]
+mod compare;
 mod support;
 
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use bessemer_compiler::{nn, optimizers};
 use bessemer_runtime::abi::Status;
 use bessemer_runtime::instance::Threads;
 use bessemer_runtime::pool::Pool;
-use support::{call, compile, same, variables};
+use compare::{same, variables};
+use support::{call, compile};
 
 const STEPS: usize = 200;
 const EXAMPLES: usize = 33;
@@ -28,6 +31,11 @@ const LOSS_TOLERANCE: f64 = 2e-5;
 
 /// Two dense layers under softmax cross entropy, with `init` and the training step `step`.
 fn module(optimizer: Call) -> Module {
+    declared(Train::minimize("step", "loss", optimizer))
+}
+
+/// The same with any training step for the function `loss`.
+fn declared(train: Train) -> Module {
     let builder = Builder::new("net");
     builder.function("loss", |f| {
         let x = f.placeholder("x", DType::F32, [EXAMPLES, FEATURES]);
@@ -35,7 +43,7 @@ fn module(optimizer: Call) -> Module {
         let hidden = nn::dense(x, "hidden", 17).tanh();
         f.result("loss", nn::sparse_softmax_cross_entropy(nn::dense(hidden, "out", CLASSES), labels));
     });
-    builder.train(Train::minimize("step", "loss", optimizer));
+    builder.train(train);
     let module = builder.finish().unwrap_or_else(|e| panic!("{e}"));
     prepare(&module).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -100,6 +108,45 @@ fn losses_are_those_of_f64() {
         let worst = losses.iter().zip(&expected).map(error).fold(0.0, f64::max);
         println!("{name}: losses {} to {}, error at most {worst:e}", losses[0], losses[STEPS - 1]);
         assert!(worst <= LOSS_TOLERANCE, "{name}: {worst:e}\n{losses:?}\n{expected:?}");
+    }
+}
+
+/// Accumulation, clipping and schedules of the learning rate, compiled, do what the evaluator makes of them in f64.
+#[test]
+fn modifiers_and_schedules_are_those_of_f64() {
+    let sgd = |modifier: Option<Call>| {
+        let train = Train::minimize("step", "loss", optimizers::sgd(0.5));
+        declared(modifier.into_iter().fold(train, Train::with))
+    };
+    let scheduled = |name: &str, arguments: &[(&str, f64)]| {
+        let rate = Call::word(name).with("rate", 0.5);
+        module(optimizers::sgd(arguments.iter().fold(rate, |call, &(name, value)| call.with(name, value))))
+    };
+    let nested = Call::word("cosine").with("rate", 0.5).with("steps", 9.0).with("end", 0.01);
+    let nested = Call::word("warmup").with("rate", nested).with("steps", 3.0);
+    let plain = train_in_f64(&sgd(None), 1);
+    for (what, module) in [
+        ("accumulate", sgd(Some(Call::word("accumulate").with("calls", 3.0)))),
+        ("clip_value", sgd(Some(Call::word("clip_value").arg(0.02)))),
+        ("clip_norm", sgd(Some(Call::word("clip_norm").arg(0.1)))),
+        ("step", scheduled("step", &[("every", 3.0), ("factor", 0.5)])),
+        ("exponential", scheduled("exponential", &[("every", 4.0), ("factor", 0.25)])),
+        ("cosine", scheduled("cosine", &[("steps", 8.0)])),
+        ("warmup", scheduled("warmup", &[("steps", 5.0)])),
+        ("a schedule of a schedule", module(optimizers::sgd(nested))),
+    ] {
+        let expected = train_in_f64(&module, 1);
+        let by_then = expected.iter().zip(&plain).take(10);
+        assert!(by_then.clone().any(|(a, b)| (a - b).abs() > 1e-2 * b), "{what} matters within ten steps");
+        for level in [OptLevel::O0, OptLevel::O3] {
+            let (losses, _) = train(&module, &program(&module, level), Threads::serial(), 1);
+            for (step, (a, b)) in losses.iter().zip(&expected).enumerate() {
+                assert!(
+                    (a - b).abs() <= LOSS_TOLERANCE * b,
+                    "{what} at {level:?}, step {step}: {a}, not {b}"
+                );
+            }
+        }
     }
 }
 

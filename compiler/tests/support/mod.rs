@@ -8,7 +8,7 @@ use bessemer_compiler::graph::{Function, Module};
 use bessemer_compiler::jit::{CallError, JitProgram};
 use bessemer_compiler::pipeline::{Options, Report, lower, optimise};
 use bessemer_compiler::program::NamedType;
-use bessemer_compiler::tensor::{Scalar, Tensor};
+use bessemer_compiler::tensor::Tensor;
 use bessemer_runtime::instance::Instance;
 
 /// All functions of a module as one program.
@@ -30,18 +30,6 @@ pub fn compile(module: &Module, options: &Options, target: &Target) -> Arc<JitPr
     JitProgram::compile(source, target).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The values of an instance's variables, in the order of the module.
-pub fn variables(program: &JitProgram, instance: &Instance) -> Vec<Tensor> {
-    let read = |layout: &bessemer_compiler::program::VariableLayout| {
-        let mut bytes = vec![0; layout.bytes];
-        instance.read(layout.offset, &mut bytes).expect("variables lie in the state");
-        let ty = &layout.variable.ty;
-        Tensor::from_bytes(ty.dtype, &ty.shape.bound(), &layout.gather(&bytes))
-            .expect("the layout has the variable's size")
-    };
-    program.program().state.variables.iter().map(read).collect()
-}
-
 /// The results of a call.
 pub fn call(
     program: &Arc<JitProgram>,
@@ -54,13 +42,4 @@ pub fn call(
     let entry = program.entry(&function.name).expect("the function was compiled");
     entry.call(instance, &params.iter().collect::<Vec<_>>(), &mut results)?;
     Ok(results)
-}
-
-/// Whether two tensors have the same type and bits, all NaNs being equal.
-pub fn same(a: &Tensor, b: &Tensor) -> bool {
-    a.ty() == b.ty() && a.scalars().zip(b.scalars()).all(|(a, b)| a == b || is_nan(a) && is_nan(b))
-}
-
-fn is_nan(scalar: Scalar) -> bool {
-    scalar.as_f64().is_nan()
 }
