@@ -48,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn network() -> Result<Module, Diagnostics> {
+/// The network with its training step.
+pub fn network() -> Result<Module, Diagnostics> {
     let module = Builder::new("regression");
     module.function("predict", |f| {
         f.result("y", predict(f.placeholder("x", DType::F32, [Extent::N, 10.into()])));

@@ -59,7 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn network() -> Result<Module, Diagnostics> {
+/// The network with its training step.
+pub fn network() -> Result<Module, Diagnostics> {
     let module = Builder::new("spiral");
     module.function("predict", |f| {
         f.result("score", score(f.placeholder("x", DType::F32, [Extent::N, 2.into()])));

@@ -1,18 +1,52 @@
-//! The networks kept as text are what the builder makes of them today.
+//! The networks of the examples: the texts are what the builder makes of them today, their objects need nothing, and their
+//! memory is planned tightly.
+
+#![expect(clippy::duplicate_mod, reason = "two examples show their progress alike")]
 
 #[path = "../examples/models/mod.rs"]
 mod models;
+#[path = "../examples/regression.rs"]
+#[expect(dead_code, reason = "the network is all that is used of the example")]
+mod regression;
+#[path = "../examples/spiral.rs"]
+#[expect(dead_code, reason = "the network is all that is used of the example")]
+mod spiral;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use bessemer::compile::Model;
+use bessemer::compiler::backend::SourceModule;
+use bessemer::compiler::codegen::Target;
+use bessemer::compiler::memory;
+use bessemer::compiler::object::emit_object;
+use bessemer::compiler::pipeline::{OptLevel, Options};
+use bessemer::compiler::program::StateLayout;
+use bessemer::graph::Module;
+use bessemer::load;
+use object::{Object, ObjectSymbol};
+
+/// The texts in `examples/models`.
+fn texts() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models");
+    let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let mut texts: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|e| e == "bsm")).collect();
+    texts.sort_unstable();
+    assert!(texts.len() >= 3);
+    texts
+}
+
+/// Every network that is kept as text or made by an example, prepared for a target.
+fn networks(target: &Target) -> Vec<Model> {
+    let texts = texts().into_iter().map(|path| load(&path).unwrap_or_else(|e| panic!("{e}")));
+    let made =
+        [regression::network(), spiral::network()].map(|module| module.unwrap_or_else(|e| panic!("{e}")));
+    let prepare = |module: Module| Model::new(&module, Options::new(OptLevel::O3), target.clone());
+    texts.chain(made).map(|module| prepare(module).unwrap_or_else(|e| panic!("{e}"))).collect()
+}
 
 #[test]
 fn kept_texts_are_what_write_models_writes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models");
-    let mut kept = 0;
-    for file in std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()) {
-        if file.extension().is_none_or(|e| e != "bsm") {
-            continue;
-        }
+    for file in texts() {
         let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap();
         let built = models::build(name).unwrap_or_else(|| panic!("no function builds `{name}`")).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
@@ -20,8 +54,60 @@ fn kept_texts_are_what_write_models_writes() {
         for entry in ["predict", "loss", "eval"] {
             assert!(built.function(entry).is_some(), "`{name}` has no function `{entry}`");
         }
-        assert!(built.trains.iter().any(|t| t.name == "train_step"), "`{name}` is not trained");
-        kept += 1;
+        assert!(built.trains.iter().any(|train| train.name == "train_step"));
     }
-    assert_eq!(kept, 3);
+}
+
+/// Code for another machine is freestanding: entry points are all that an object has to give, and it asks for nothing.
+#[test]
+fn objects_of_all_entry_points_have_no_undefined_symbol() {
+    for (triple, level) in [
+        ("x86_64-unknown-linux-gnu", "x86-64-v2"),
+        ("x86_64-unknown-linux-gnu", "x86-64-v3"),
+        ("x86_64-unknown-linux-gnu", "x86-64-v4"),
+        ("aarch64-unknown-linux-gnu", "generic"),
+        ("riscv64gc-unknown-linux-gnu", "generic"),
+    ] {
+        let target = Target::parse(triple, level).unwrap();
+        for model in networks(&target) {
+            let name = &model.module().name;
+            let mut source =
+                SourceModule { name: name.clone(), variables: model.variables(), functions: vec![] };
+            for (_, f) in model.entry_points() {
+                let lowered = model.lower(f, 33).unwrap_or_else(|e| panic!("{e}"));
+                source.functions.extend(model.source(&lowered).functions);
+            }
+            let (compiled, bytes) =
+                emit_object(source, &target).unwrap_or_else(|e| panic!("`{name}` for {target}: {e}"));
+            let file = object::File::parse(bytes.as_slice()).unwrap();
+            let undefined = file.symbols().filter(|s| s.is_undefined()).map(|s| s.name().unwrap());
+            // The first symbol of an ELF file is the null symbol, and refers to nothing.
+            let undefined: Vec<&str> = undefined.filter(|name| !name.is_empty()).collect();
+            assert_eq!(undefined, [""; 0], "`{name}` for {target}");
+            assert!(compiled.program.entries.len() >= 4, "`{name}` has entry points");
+            for entry in &compiled.program.entries {
+                let symbol = file.symbol_by_name(&format!("{name}_{}", entry.name));
+                assert!(symbol.is_some_and(|s| s.is_global() && s.is_definition()), "{}", entry.name);
+            }
+        }
+    }
+}
+
+/// No arena is larger than 1.15 times the most bytes that are alive at once, below which none can be.
+#[test]
+fn arenas_are_within_a_seventh_of_the_lower_bound() {
+    for model in networks(&Target::host().unwrap()) {
+        let variables = StateLayout::new(model.variables()).unwrap().offsets();
+        for (_, f) in model.entry_points() {
+            for n in [1, 2, 3, 7, 17, 33, 64, 100, 255, 1000] {
+                let mut kernels = model.lower(f, n).unwrap_or_else(|e| panic!("{e}")).kernels;
+                memory::order(&mut kernels);
+                let plan = memory::plan(&kernels, f.params.len(), &variables).unwrap();
+                let (arena, least, without) = (plan.arena_bytes, plan.peak.bytes, plan.without_reuse_bytes);
+                let what = format!("`{}` of `{}` for {n}", f.name, model.module().name);
+                assert!(100 * arena <= 115 * least, "{what}: the arena has {arena} bytes, {least} are alive");
+                assert!(least <= arena && arena <= without.max(64), "{what}: {arena} of {without}");
+            }
+        }
+    }
 }
