@@ -4,6 +4,7 @@
 //!
 //! - `; check: TEXT`: the output has TEXT in it, after what the check before it found;
 //! - `; check-not: TEXT`: the output does not have TEXT in it, anywhere;
+//! - `; not-between: TEXT`: it does not have TEXT between what the checks before and behind this line found;
 //! - `; error: CODE TEXT` at the end of a line: an error with this code whose primary place is in that line, and whose
 //!   rendering has TEXT in it; if there are any, every error must be expected so;
 //! - `; expect:` alone on a line: the rest of the file is the whole output, in comments. With `BLESS=1` in the environment
@@ -13,63 +14,19 @@
 //!
 //! In the folder of a pass, the first line may say `; law: LAW`. Every law has such a file.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+#[path = "support/stages.rs"]
+mod stages;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bessemer_compiler::fuse;
-use bessemer_compiler::graph::{Function, Module};
-use bessemer_compiler::ops::Op;
-use bessemer_compiler::passes::{self, Laws};
-use bessemer_compiler::pipeline::{self, OptLevel, Options, Report};
+use bessemer::compiler::ops::Op;
+use bessemer::compiler::passes;
 use libtest_mimic::{Arguments, Failed, Trial};
-
-/// What a stage makes of a text. To add a stage, add an arm and a folder of its name.
-fn run(stage: &str, source: &str) -> Result<String, String> {
-    let parse = || Module::parse(NAME, source);
-    match stage {
-        "errors" => match parse() {
-            Ok(_) => Err("expected an error, but the text is right".into()),
-            Err(errors) => Ok(errors.to_string()),
-        },
-        "graph" => {
-            let printed = parse().map_err(|e| e.to_string())?.to_string();
-            let again = Module::parse(NAME, &printed)
-                .map_err(|e| format!("{e}\n\nin the printed text\n{printed}"))?;
-            match again.to_string() == printed {
-                true => Ok(printed),
-                false => Err(format!("printed again, it is another text\n{printed}\n{again}")),
-            }
-        }
-        // The functions after the pass.
-        pass if passes::PASSES.contains(&pass) => {
-            Ok(functions(&parse().map_err(|e| e.to_string())?, |module, f| {
-                let shared = Rc::new(RefCell::new(module.clone()));
-                passes::run(&shared, f, pass, &mut Laws::default()).to_string()
-            }))
-        }
-        // The kernels after this pass and those before it.
-        pass if fuse::PASSES.contains(&pass) => {
-            let later = fuse::PASSES.into_iter().skip_while(|p| *p != pass).skip(1);
-            let options = later
-                .fold(Options::new(OptLevel::O3), |options, p| options.disable(p).expect("it is a pass"));
-            let kernels = |module: &Module, f: &Function| {
-                pipeline::lower(module, f, &options.clone().verify_each(true), &mut Report::default())
-                    .to_string()
-            };
-            Ok(functions(&parse().map_err(|e| e.to_string())?, kernels))
-        }
-        _ => Err(format!("there is no stage `{stage}`")),
-    }
-}
-
-/// What `print` makes of the functions of a module.
-fn functions(module: &Module, print: impl Fn(&Module, &Function) -> String) -> String {
-    module.functions.values().map(|f| print(module, f) + "\n").collect()
-}
+use stages::NAME;
 
 /// What the first line of a file that is about a law begins with.
 const LAW: &str = "; law: ";
@@ -101,21 +58,30 @@ fn laws(root: &Path) -> Result<(), Failed> {
     }
 }
 
-/// Name of the text in errors.
-const NAME: &str = "golden.bsm";
+/// How many files kept all checks, and how many checks those were.
+static KEPT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut trials = Vec::new();
+    let mut stages = BTreeMap::new();
     for folder in entries(&root) {
         let stage = name(&folder);
-        for file in entries(&folder) {
+        let files = entries(&folder);
+        stages.insert(stage.clone(), files.len());
+        for file in files {
             let stage = stage.clone();
             trials.push(Trial::test(format!("{stage}/{}", name(&file)), move || check(&stage, &file)));
         }
     }
     trials.push(Trial::test("laws", move || laws(&root)));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    let [files, checks] = KEPT.each_ref().map(|count| count.load(Ordering::Relaxed));
+    if files > 0 {
+        let stages: Vec<String> = stages.iter().map(|(stage, files)| format!("{stage} {files}")).collect();
+        println!("golden files: {files} with {checks} checks; there are: {}\n", stages.join(", "));
+    }
+    conclusion.exit_code()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -138,10 +104,9 @@ fn check(stage: &str, file: &Path) -> Result<(), Failed> {
         return Err("the first line must be a comment that says what the file is about".into());
     }
     let (source, expected) = split(&text);
-    let output = run(stage, source)?;
+    let output = stages::run(stage, source)?;
     let output = output.trim_end();
-    let mut checks = in_order(source, output)?;
-    checks |= errors(source, output)?;
+    let mut checks = texts(source, output)? + errors(source, output)?;
     if let Some(expected) = expected {
         let commented = comment(output);
         if std::env::var_os("BLESS").is_some_and(|v| v == "1") {
@@ -149,12 +114,14 @@ fn check(stage: &str, file: &Path) -> Result<(), Failed> {
         } else if commented != expected {
             return Err(format!("expected\n{expected}\nfound\n{commented}\nBLESS=1 accepts it").into());
         }
-        checks = true;
+        checks += 1;
     }
-    match checks {
-        true => Ok(()),
-        false => Err(format!("the file checks nothing; the output is\n{output}").into()),
+    if checks == 0 {
+        return Err(format!("the file checks nothing; the output is\n{output}").into());
     }
+    KEPT[0].fetch_add(1, Ordering::Relaxed);
+    KEPT[1].fetch_add(checks, Ordering::Relaxed);
+    Ok(())
 }
 
 /// The input, and what stands under the line `; expect:`.
@@ -173,31 +140,44 @@ fn comment(output: &str) -> String {
     output.lines().map(|line| format!("; {line}").trim_end().to_owned() + "\n").collect()
 }
 
-/// Checks `; check:` and `; check-not:` lines; whether there are any.
-fn in_order(source: &str, output: &str) -> Result<bool, Failed> {
-    let (mut rest, mut found_any) = (output, false);
-    for wanted in source.lines().filter_map(|line| line.trim_start().strip_prefix("; check:")) {
-        let wanted = wanted.trim();
-        let at = rest.find(wanted).ok_or_else(|| {
-            format!("`{wanted}` is not in the output after the checks before it; the output is\n{output}")
-        })?;
-        rest = &rest[at + wanted.len()..];
-        found_any = true;
-    }
-    for unwanted in source.lines().filter_map(|line| line.trim_start().strip_prefix("; check-not:")) {
-        if output.contains(unwanted.trim()) {
-            return Err(format!("`{}` is in the output, which is\n{output}", unwanted.trim()).into());
+/// Checks lines that want texts to be in the output or not; how many there are.
+fn texts(source: &str, output: &str) -> Result<usize, Failed> {
+    let (mut rest, mut between, mut count) = (output, Vec::new(), 0);
+    let absent = |unwanted: &str, part: &str| match part.contains(unwanted) {
+        true => Err(Failed::from(format!("`{unwanted}` is in the output, which is\n{output}"))),
+        false => Ok(()),
+    };
+    for line in source.lines() {
+        let Some((directive, text)) = line.trim_start().strip_prefix("; ").and_then(|l| l.split_once(':'))
+        else {
+            continue;
+        };
+        let text = text.trim();
+        match directive {
+            "check" => {
+                let at = rest.find(text).ok_or_else(|| {
+                    format!(
+                        "`{text}` is not in the output after the checks before it; the output is\n{output}"
+                    )
+                })?;
+                between.drain(..).try_for_each(|unwanted| absent(unwanted, &rest[..at]))?;
+                rest = &rest[at + text.len()..];
+            }
+            "check-not" => absent(text, output)?,
+            "not-between" => between.push(text),
+            _ => continue,
         }
-        found_any = true;
+        count += 1;
     }
-    Ok(found_any)
+    between.drain(..).try_for_each(|unwanted| absent(unwanted, rest))?;
+    Ok(count)
 }
 
-/// Checks `; error:` comments; whether there are any.
-fn errors(source: &str, output: &str) -> Result<bool, Failed> {
+/// Checks `; error:` comments; how many there are.
+fn errors(source: &str, output: &str) -> Result<usize, Failed> {
     const MARK: &str = "; error:";
     let mut found: Vec<&str> = output.split("error[").skip(1).collect();
-    let mut any = false;
+    let mut count = 0;
     for (i, line) in source.lines().enumerate() {
         let Some((_, wanted)) = line.split_once(MARK) else { continue };
         let (code, text) = wanted.trim().split_once(' ').unwrap_or((wanted.trim(), ""));
@@ -211,10 +191,10 @@ fn errors(source: &str, output: &str) -> Result<bool, Failed> {
             format!("line {}: there is no error {code} with `{text}` here; the output is\n{output}", i + 1)
         })?;
         found.remove(at);
-        any = true;
+        count += 1;
     }
     match found.first() {
-        Some(error) if any => Err(format!("an error that is not expected:\nerror[{error}").into()),
-        _ => Ok(any),
+        Some(error) if count > 0 => Err(format!("an error that is not expected:\nerror[{error}").into()),
+        _ => Ok(count),
     }
 }
