@@ -8,7 +8,7 @@ use bessemer_compiler::kernel::{KernelFunction, math};
 use bessemer_compiler::pipeline::{self, OptLevel, Options, Report};
 use bessemer_compiler::program::NamedType;
 use bessemer_compiler::schedule::{ScheduleOptions, schedule};
-use bessemer_compiler::{initializers, kernel, lower};
+use bessemer_compiler::{initializers, kernel, lower, memory};
 
 use crate::error::{Error, names};
 
@@ -109,9 +109,10 @@ impl Model {
         }
     }
 
-    /// The kernels of a lowered function as the back end emits them: with math functions expanded, and scheduled.
+    /// The kernels of a lowered function as the back end emits them: with rows padded and math functions expanded, and scheduled.
     pub fn schedule(&self, lowered: &Lowered) -> KernelFunction {
         let mut kernels = lowered.kernels.clone();
+        memory::pad_rows(&mut kernels);
         math::expand(&mut kernels);
         schedule(&mut kernels, &self.target, &ScheduleOptions::default());
         kernels

@@ -140,6 +140,7 @@ fn moved(f: &KernelFunction, kernel: &bessemer::compiler::kernel::Kernel) -> usi
 
 /// Where everything is stored that is not an argument or a constant, kernels in order of execution.
 fn plan(model: &Model, mut f: KernelFunction) -> String {
+    memory::pad_rows(&mut f);
     memory::order(&mut f);
     let params = f.buffers.values().filter(|b| matches!(b.kind, BufferKind::Param(_))).count();
     let state = StateLayout::new(model.variables()).unwrap_or_else(|e| panic!("{}", e.render(None)));
