@@ -5,10 +5,11 @@
 
 use cranelift_entity::EntityRef;
 
-use super::Target;
-use super::plan::{dependencies, fold_operands};
+use super::fold::accumulators_fit;
+use super::plan::{dependencies, fold_operands, instruction_counts};
+use super::{Target, Vectors};
 use crate::kernel::{
-    Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, Stage, StageSchedule, UnaryOp,
+    Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, ScalarId, Stage, StageSchedule, UnaryOp,
 };
 use crate::types::DType;
 
@@ -38,7 +39,7 @@ pub(crate) fn check(kernel: &Kernel, target: &Target) -> Result<(), String> {
             check_body(body).map_err(at)?;
         }
         check_schedule(kernel, stage, schedule, target).map_err(at)?;
-        values = values.saturating_add(estimate(stage, schedule));
+        values = values.saturating_add(estimate(kernel, stage, schedule, target.vectors()));
     }
     if values > MAX_VALUES {
         return Err(format!(
@@ -144,24 +145,53 @@ fn panel_depends_on_rows(fold: Option<&Fold>, row_axis: Axis, row_operand: usize
 }
 
 /// About how many values a stage's code has at most.
-fn estimate(stage: &Stage, schedule: &StageSchedule) -> usize {
-    // A round of all partial results in a loop, one before it and what remains; unrolling adds a little to small ones.
-    let fold = stage.fold.as_ref().map_or(0, |fold: &Fold| {
-        let size = fold.body.insts.len() + 4 * fold.accumulators.len();
-        size.saturating_mul(fold.lanes).saturating_mul(3)
-    });
-    let point = fold.saturating_add(stage.body.insts.len() + 4 * stage.stores.len());
+fn estimate(kernel: &Kernel, stage: &Stage, schedule: &StageSchedule, vectors: Vectors) -> usize {
     // A leaf for full blocks, and what remains of a chunk and of the last chunk.
     const BLOCKS: usize = 3;
-    let points = match *schedule {
-        StageSchedule::Scalar => 1,
-        // A vector, of which every lane may be on its own, and points that fill none. Large leaves have no more.
-        StageSchedule::Strip { lanes, .. } => BLOCKS * 2 * lanes,
-        StageSchedule::Tile { rows, cols, pack, .. } => {
+    let single = leaf_size(stage, vectors, (0, 1), 1);
+    let vector = |axis, lanes| {
+        let fits = stage.fold.as_ref().is_none_or(|fold| accumulators_fit(fold, vectors, lanes));
+        if fits { (leaf_size(stage, vectors, (axis, lanes), lanes), lanes) } else { (single, 1) }
+    };
+    // What fills no vector.
+    let tail = |(vector, lanes): (usize, usize)| match vectors.has_partial() {
+        true => vector,
+        false => single.saturating_mul(lanes - 1),
+    };
+    match *schedule {
+        StageSchedule::Scalar => single,
+        StageSchedule::Strip { axis, lanes } if axis >= kernel.axes.len() + stage.axes.len() => {
+            leaf_size(stage, vectors, (axis, lanes), 1).saturating_add(single)
+        }
+        // Large leaves have one vector.
+        StageSchedule::Strip { axis, lanes } => {
+            let vector = vector(axis, lanes);
+            vector.0.saturating_add(tail(vector)).saturating_mul(BLOCKS)
+        }
+        StageSchedule::Tile { col_axis, rows, cols, lanes, pack, .. } => {
+            let vector = vector(col_axis, lanes);
+            let row = vector.0.saturating_mul(cols / vector.1).saturating_add(tail(vector));
             // With a panel, also for parts of the fold and of the rows.
             let parts = if pack { 4 } else { 1 };
-            rows.saturating_mul(cols).saturating_mul(BLOCKS * BLOCKS * parts)
+            row.saturating_mul(rows).saturating_mul(BLOCKS * BLOCKS * parts)
         }
+    }
+}
+
+/// About how many values the code of a stage has at most for one vector along an axis, of which `body_lanes` are points.
+fn leaf_size(stage: &Stage, vectors: Vectors, along: (Axis, usize), body_lanes: usize) -> usize {
+    let size = |body: &Body, roots: &[ScalarId], lanes: usize| -> usize {
+        let counts = instruction_counts(body, roots, vectors, (along.0, lanes));
+        // Loads may be strided.
+        let load = |value: ScalarId| matches!(body.insts[value].kind, InstKind::Load(_));
+        counts.into_iter().map(|(value, times)| if load(value) { lanes } else { times }).sum()
     };
-    point.saturating_mul(points)
+    // A round of all partial results in a loop, one before it and what remains; unrolling adds a little to small ones.
+    let fold = stage.fold.as_ref().map_or(0, |fold| {
+        let roots: Vec<_> = fold.accumulators.iter().flat_map(|a| fold_operands(a.op)).collect();
+        let element = size(&fold.body, &roots, along.1) + 4 * fold.accumulators.len();
+        element.saturating_mul(fold.lanes.saturating_mul(body_lanes) / along.1).saturating_mul(3)
+    });
+    let stores = 4 * stage.stores.len() * body_lanes;
+    fold.saturating_add(size(&stage.body, &stage.stored(), body_lanes) + stores)
 }

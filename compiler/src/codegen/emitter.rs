@@ -142,6 +142,9 @@ pub trait VectorEmitter {
     fn splat(&mut self, ty: VectorType, scalar: Self::Value) -> Self::Value;
     /// The lane of a vector, as a scalar.
     fn lane(&mut self, ty: VectorType, vector: Self::Value, lane: usize) -> Self::Value;
+    /// The lower and the upper half of a vector, as vectors, if there are such of half as many lanes that it is worth to
+    /// go on with. `None` otherwise, and nothing is emitted.
+    fn halves(&mut self, ty: VectorType, vector: Self::Value) -> Option<[Self::Value; 2]>;
     /// The vector with one lane replaced by a scalar.
     fn with_lane(
         &mut self,

@@ -264,6 +264,10 @@ impl<'k> FoldPlan<'k> {
             let groups = (0..self.groups()).map(|g| self.slots(a, g).iter().map(|&s| kept[s]).collect());
             let mut result = pairwise(e, *combine, lanes, groups.collect());
             if self.along() > 1 {
+                while let Some([low, high]) = halves(e, *combine, lanes, &result) {
+                    lanes /= 2;
+                    result = combine.results(e, lanes, &low, &high);
+                }
                 let ty = |slot| VectorType { dtype: combine.slot_dtype(slot), lanes };
                 let singles = (0..lanes).map(|lane| {
                     result.iter().enumerate().map(|(slot, &v)| e.lane(ty(slot), v, lane)).collect()
@@ -319,6 +323,22 @@ pub(super) fn set<W: Copy>(points: &mut [Point<W>], axis: Axis, coord: Coord<W>)
     for point in points {
         point[axis] = coord;
     }
+}
+
+/// The lower and the upper half of everything that an accumulator keeps, if there are such vectors.
+fn halves<E: VectorEmitter>(
+    e: &mut E,
+    combine: Combine,
+    lanes: usize,
+    kept: &[E::Value],
+) -> Option<[Vec<E::Value>; 2]> {
+    let (mut low, mut high) = (Vec::new(), Vec::new());
+    for (slot, &value) in kept.iter().enumerate() {
+        let [l, h] = e.halves(VectorType { dtype: combine.slot_dtype(slot), lanes }, value)?;
+        low.push(l);
+        high.push(h);
+    }
+    Some([low, high])
 }
 
 /// `p[i] ∘ p[i + L/2]`, then L/4 and so on, of L results.

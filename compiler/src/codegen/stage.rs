@@ -49,8 +49,7 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
         let first_axis = self.spans.len();
         // A body runs at points of the stage, where vectors along a fold have become scalars.
         let body_vector = vector.filter(|v| v.axis < first_axis);
-        let stored = stage.stores.iter().flat_map(|s| [Some(s.value), s.indirect.map(|i| i.value)]);
-        let body = BodyPlan::new(&stage.body, stored.flatten().collect(), &around, body_vector);
+        let body = BodyPlan::new(&stage.body, stage.stored(), &around, body_vector);
         let stores = stage.stores.iter().map(|store| FlatStore {
             access: FlatAccess::new(
                 store.buffer,

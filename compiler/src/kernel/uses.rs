@@ -2,7 +2,7 @@
 
 use super::{
     Access, BinaryOp, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Kernel, KernelFunction,
-    Stage, UnaryOp,
+    ScalarId, Stage, UnaryOp,
 };
 
 /// The buffers that a kernel touches; instead of an alias, the one whose bytes it has.
@@ -36,6 +36,13 @@ impl Stage {
     /// The fold's body, if there is a fold, and the stage's.
     pub fn bodies(&self) -> impl Iterator<Item = (Part, &Body)> {
         self.fold.iter().map(|fold| (Part::Fold, &fold.body)).chain([(Part::Body, &self.body)])
+    }
+
+    /// The values that its body is for: those of its stores in order, each with the index that is added to a coordinate
+    /// behind it, if there is one.
+    pub fn stored(&self) -> Vec<ScalarId> {
+        let values = self.stores.iter().flat_map(|s| [Some(s.value), s.indirect.map(|i| i.value)]);
+        values.flatten().collect()
     }
 
     /// Every load, with where it stands.

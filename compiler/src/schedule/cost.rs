@@ -109,20 +109,14 @@ impl Model<'_> {
                 + if fold.lanes == 1 && leaf == Leaf::Point { TURN } else { 0.0 };
             element * fold.axes.iter().map(|&e| e as f64).product::<f64>() * share(lanes)
         });
-        let roots: Vec<_> = self
-            .stage
-            .stores
-            .iter()
-            .flat_map(|s| [Some(s.value), s.indirect.map(|i| i.value)])
-            .flatten()
-            .collect();
         let body_lanes = if matches!(leaf, Leaf::Elements(_)) { 1 } else { lanes };
         let stores = self.stage.stores.iter().map(|s| {
             let contiguous =
                 body_lanes == 1 || (self.stride(s.buffer, &s.index, axis) == 1 && s.indirect.is_none());
             if contiguous { INSTRUCTION } else { LANE * body_lanes as f64 }
         });
-        let body = self.body(&self.stage.body, &roots, axis, body_lanes) + stores.sum::<f64>() + TURN;
+        let body =
+            self.body(&self.stage.body, &self.stage.stored(), axis, body_lanes) + stores.sum::<f64>() + TURN;
         let fold_share = if matches!(leaf, Leaf::Elements(_)) { 1.0 } else { share(lanes) };
         let scan = match &self.stage.fold {
             Some(fold) if fold.kind == FoldKind::Scan => fold.axes.iter().map(|&e| e as f64).product(),

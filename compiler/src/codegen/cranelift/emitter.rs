@@ -236,6 +236,10 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
         }
     }
 
+    fn halves(&mut self, _ty: VectorType, _vector: Value) -> Option<[Value; 2]> {
+        None
+    }
+
     fn with_lane(&mut self, ty: VectorType, vector: Value, lane: usize, scalar: Value) -> Value {
         let element = self.as_lane(ty, scalar);
         self.builder.ins().insertlane(vector, element, lane as u8)
