@@ -3,6 +3,9 @@
 //! The code generator knows Kernel IR and nothing else: no graph, no op, no step function. A kernel becomes one
 //! function, a *task*: `extern "C" fn(frame: *const u8, begin: u64, end: u64, worker: u32)`, which runs chunks
 //! `begin..end` of the kernel's schedule (see [`kernel`]).
+//!
+//! What is emitted for a kernel is said once, by `task` and what it calls: stages, folds, tiles, bodies. How it is emitted
+//! is behind one trait, `VectorEmitter`, and which vectors there are, [`Vectors`] says.
 
 mod access;
 mod body;
@@ -36,7 +39,6 @@ mod vectors;
 
 pub(crate) use check::check;
 pub(crate) use fold::accumulators_fit;
-pub use plan::can_vectorize;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
 pub use target::{CpuLevel, Target};
 pub use vectors::Vectors;

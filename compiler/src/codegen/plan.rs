@@ -3,7 +3,7 @@
 //! Over a vector of points, a value is one of three things. It is *uniform* if it does not depend on the vector's
 //! axis, and is computed once, as a scalar. It is a *vector* if its instruction has a form over vectors. Else it is
 //! computed for each *lane* on its own: strided loads, integer division, 64-bit values beside 32-bit vectors. So any
-//! body can be emitted over vectors; [`can_vectorize`] says whether it is worth it.
+//! body can be emitted over vectors; [`instruction_counts`] says what that costs.
 
 use cranelift_entity::{EntityRef, SecondaryMap};
 
@@ -244,11 +244,6 @@ impl<'k> BodyPlan<'k> {
         self.vector.is_some_and(|v| self.depends[value.index()] & (1 << v.axis) != 0)
     }
 
-    /// Whether no value is computed lane by lane.
-    fn is_vectorized(&self) -> bool {
-        (0..self.insts.len()).all(|i| !self.needed[i] || self.as_vector[i] || !self.varies(ScalarId::new(i)))
-    }
-
     /// The dtype of a value.
     pub(super) fn dtype(&self, value: ScalarId) -> DType {
         self.insts[value.index()].dtype
@@ -287,12 +282,6 @@ fn plan_of_values<'k>(
     let mut plan = BodyPlan::with_accesses(body, roots.to_vec(), accesses, vectors, vector);
     plan.analyse();
     plan
-}
-
-/// Whether a body, of which `roots` are needed, can be emitted over vectors of so many consecutive points of an axis
-/// without computing a value lane by lane; loads that are strided or guarded along the axis are the exception.
-pub fn can_vectorize(body: &Body, roots: &[ScalarId], vectors: Vectors, along: (Axis, usize)) -> bool {
-    plan_of_values(body, roots, vectors, along).is_vectorized()
 }
 
 /// The instructions that a body takes for one vector of so many consecutive points of an axis, each with how often it is

@@ -194,7 +194,7 @@ impl Target {
 
     /// The same target with other vectors, for tests.
     #[cfg(test)]
-    pub(super) fn with_vectors(self, vectors: Vectors) -> Target {
+    pub(crate) fn with_vectors(self, vectors: Vectors) -> Target {
         Target { vectors, ..self }
     }
 

@@ -149,11 +149,15 @@ fn local_bytes(f: &KernelFunction, kernel: &Kernel) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codegen::Vectors;
     use crate::kernel::parse;
 
     fn scheduled(text: &str) -> Schedule {
+        scheduled_for(Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap(), text)
+    }
+
+    fn scheduled_for(target: Target, text: &str) -> Schedule {
         let mut f = parse("test", text).unwrap_or_else(|e| panic!("{e}"));
-        let target = Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap();
         schedule(&mut f, &target, &ScheduleOptions::default());
         f.kernels.remove(0).schedule
     }
@@ -231,6 +235,25 @@ mod tests {
         let in_order = text.replace("lanes 16", "lanes 1");
         let strip = scheduled(&in_order).stages;
         assert!(matches!(strip[..], [StageSchedule::Strip { axis: 0, .. }]), "{strip:?}");
+    }
+
+    #[test]
+    fn a_tail_is_one_vector_where_there_are_partial_ones() {
+        let text = r#"kernels @t {
+  buffer buf0 "x" : f32[2,3] param 0
+  buffer buf1 "y" : f32[2,3] result 0
+  kernel k0 (i0 < 2, i1 < 3) {
+    stage {
+      s0 = load buf0[i0, i1] : f32
+      s1 = neg s0 : f32
+      store s1, buf1[i0, i1]
+    }
+  }
+}"#;
+        assert_eq!(scheduled(text).stages, [StageSchedule::Scalar]);
+        let target = Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap();
+        let partial = target.with_vectors(Vectors::Cranelift { partial: true });
+        assert_eq!(scheduled_for(partial, text).stages, [StageSchedule::Strip { axis: 1, lanes: 4 }]);
     }
 
     #[test]
