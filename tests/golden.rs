@@ -12,6 +12,10 @@
 //!
 //! A file without any of them fails. Lines of checks belong to the input; being comments, they change nothing.
 //!
+//! Functions are lowered for N = 6. In the folders `schedule`, `clif` and `asm`, a line `; target: TRIPLE LEVEL` says what code
+//! is made for; it is x86-64-v2 else. In that of a fusion pass, the output begins with what the pass saves, in kernels and in
+//! bytes that kernels read and write.
+//!
 //! In the folder of a pass, the first line may say `; law: LAW`. Every law has such a file.
 
 #[path = "support/stages.rs"]

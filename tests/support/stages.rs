@@ -120,10 +120,11 @@ fn listings(model: &Model, function: &Function) -> Vec<Listing> {
 
 /// How many kernels and bytes a fusion pass leaves, what it says that it did, and the kernels.
 fn fused(before: &Lowered, after: &Lowered) -> String {
-    let size = |f: &KernelFunction| (f.kernels.len(), f.kernels.iter().map(|k| moved(f, k)).sum::<usize>());
-    let ((kernels, bytes), (fewer, less)) = (size(&before.kernels), size(&after.kernels));
-    let mut text =
-        format!("@{}: {kernels} kernels, {bytes} bytes -> {fewer} kernels, {less} bytes\n", after.bound.name);
+    let size = |f: &KernelFunction| {
+        let (count, bytes) = (f.kernels.len(), f.kernels.iter().map(|k| moved(f, k)).sum::<usize>());
+        format!("{count} kernel{}, {bytes} bytes", if count == 1 { "" } else { "s" })
+    };
+    let mut text = format!("@{}: {} -> {}\n", after.bound.name, size(&before.kernels), size(&after.kernels));
     let known = &before.report.fusion.lines;
     for line in after.report.fusion.lines.iter().filter(|line| !known.contains(line)) {
         writeln!(text, "{line}").expect("texts can be written to");
