@@ -5,7 +5,7 @@
 //! - `save` stores the register there;
 //! - `set` loads the register from there.
 //!
-//! Code that is entered saves the mode, sets it with [`FpMode::flush_bits`] added, and sets the saved one before
+//! Code that is entered saves the mode, sets it with the bits that flush added, and sets the saved one before
 //! it returns. riscv64 has no such mode; there subnormals are kept, and there are no functions.
 
 use cranelift_codegen::ir::{AbiParam, FuncRef, InstBuilder, MemFlagsData, Signature, StackSlotData, types};

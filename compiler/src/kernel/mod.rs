@@ -125,7 +125,7 @@ pub enum BufferKind {
     Next(usize),
     /// Known when compiled. Read only.
     Constant(Tensor),
-    /// The instance's random state: i64[2] with the seed and the step. Read only.
+    /// The instance's random state: `i64[2]` with the seed and the step. Read only.
     RandomState,
     /// The bytes of another buffer of the same dtype and number of elements, under another shape. Read only.
     Alias(BufferId),

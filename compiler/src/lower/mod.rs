@@ -191,7 +191,7 @@ impl LowerCx<'_> {
         self.out.buffers.push(Buffer { name: name.to_owned(), dtype, shape, pitch: None, kind })
     }
 
-    /// The buffer with the instance's seed and step, i64[2].
+    /// The buffer with the instance's seed and step, `i64[2]`.
     pub fn random_state(&mut self) -> BufferId {
         let known = |b: &Buffer| matches!(b.kind, BufferKind::RandomState);
         if let Some((buffer, _)) = self.out.buffers.iter().find(|(_, b)| known(b)) {

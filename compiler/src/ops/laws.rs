@@ -18,7 +18,7 @@ use crate::types::{DType, TensorType};
 /// A law that failed at a case: which, and how.
 pub type Broken = String;
 
-/// The module that cases run in: it has a variable `v`, f32[2,3], for ops that refer to one.
+/// The module that cases run in: it has a variable `v`, `f32[2,3]`, for ops that refer to one.
 pub fn module() -> Module {
     let mut module = Module::default();
     module.variables.push(Variable {

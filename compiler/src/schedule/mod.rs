@@ -1,12 +1,12 @@
 //! Chooses how kernels are run: chunks, vectors, tiles and threads.
 //!
 //! The choice is made by a simple cost model, in cycles of one core of the kind of machine that the project is measured on
-//! (see [`cost`]); it changes nothing of what is computed. It depends on the kernel and on the target's vectors only, never
+//! (see `cost`); it changes nothing of what is computed. It depends on the kernel and on the target's vectors only, never
 //! on a number of threads.
 //!
 //! - A contraction becomes a [tile](StageSchedule::Tile), if two of its axes can be the rows and the columns.
 //! - Any other stage becomes strips along the axis, and with the number of lanes, that cost least.
-//! - A kernel is cut into chunks of at least [`CHUNK_CYCLES`] each, and of as many bytes of local buffers as stay in
+//! - A kernel is cut into chunks of at least `CHUNK_CYCLES` each, and of as many bytes of local buffers as stay in
 //!   cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
 
 mod cost;

@@ -70,7 +70,7 @@ use crate::types::{DType, MAX_ELEMENTS};
 /// How many plain stores one buffer may have (K0118).
 pub const MAX_STORES: usize = 1024;
 
-/// Checks a function against the rules, which are listed in the [module's text](self).
+/// Checks a function against the rules, which are listed in the text of its module, `kernel/verify/mod.rs`.
 ///
 /// # Errors
 /// K0101 to K0124, several at once; each names the kernel, the stage and the line.
