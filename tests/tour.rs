@@ -11,8 +11,8 @@ use ndarray::array;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// A module is a graph. Ops are methods and operators of [`Expr`]; layers and losses are functions that combine them.
-/// Exclusive or needs a hidden layer: no line separates (0,1) and (1,0) from (0,0) and (1,1).
+// 1. A module is a graph. Ops are methods and operators of `Expr`; layers and losses are functions that combine them.
+// Exclusive or needs a hidden layer: no line separates (0,1) and (1,0) from (0,0) and (1,1).
 fn network() -> Result<Module> {
     let module = Builder::new("xor");
     module.function("predict", |f| {
