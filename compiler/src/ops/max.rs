@@ -30,8 +30,10 @@ impl Elementwise for Max {
     }
 
     fn vjp<'g>(&self, cx: &VjpCx<'g>) -> Vec<Gradient<'g>> {
-        let (a, b, d) = (cx.operand(0), cx.operand(1), cx.cotangent());
-        let (first, zero) = (a.gt(b), d.full_like(0.0));
+        // The same as `a > b`, bit for bit, NaN and ties included; but `a`, often what an activation is applied to,
+        // need not be kept for it.
+        let (b, d) = (cx.operand(1), cx.cotangent());
+        let (first, zero) = (cx.result(0).gt(b), d.full_like(0.0));
         vec![Gradient::Value(first.select(d, zero)), Gradient::Value(first.select(zero, d))]
     }
 
