@@ -2,8 +2,9 @@
 //!
 //! One walk over the nodes in reverse. A cotangent flows into a node where some value that is differentiated with
 //! respect to reaches it; what it does there is the op's gradient rule. Where several cotangents flow into a value they
-//! are added, in order of the walk. The walk knows no op, and what it builds is ordinary graph: the passes optimise it,
-//! and it can be differentiated again.
+//! are added: those that are whole tensors in order of the walk, then those that only add to some elements, likewise
+//! ([`Sum`]). The walk knows no op, and what it builds is ordinary graph: the passes optimise it, and it can be
+//! differentiated again.
 //!
 //! Reference: Griewank and Walther, "Evaluating Derivatives", 2nd edition, 2008, chapter 3.
 
@@ -12,6 +13,10 @@ use cranelift_entity::{EntitySet, SecondaryMap};
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Expr, Function, Graph, NodeId, ValueDef, ValueId};
 use crate::ops::{Gradient, VjpCx};
+
+mod sum;
+
+pub use sum::Sum;
 
 /// Cotangents of the values `wrt`, given those of `outputs`: for a scalar loss with cotangent 1, the gradient.
 /// `None` stands for zero: no output depends on that value, or only in jumps.
@@ -27,42 +32,61 @@ pub fn differentiate<'g>(
     outputs: &[(Expr<'g>, Expr<'g>)],
     wrt: &[Expr<'g>],
 ) -> Result<Vec<Option<Expr<'g>>>, Diagnostic> {
+    let sums = cotangents(graph, outputs, wrt)?;
+    Ok(sums.iter().map(|sum| sum.as_ref().map(Sum::value)).collect())
+}
+
+/// As [`differentiate`], with the cotangents as sums whose additions are still to be made, so that the caller may make
+/// them elsewhere than in a tensor of zeros.
+///
+/// # Errors
+/// As [`differentiate`].
+///
+/// # Panics
+/// As [`differentiate`].
+pub fn cotangents<'g>(
+    graph: &'g Graph,
+    outputs: &[(Expr<'g>, Expr<'g>)],
+    wrt: &[Expr<'g>],
+) -> Result<Vec<Option<Sum<'g>>>, Diagnostic> {
     let nodes: Vec<NodeId> = graph.borrow().nodes.keys().collect();
     let reached = reached(&graph.borrow(), &nodes, wrt);
-    let mut cotangents: SecondaryMap<ValueId, Option<Expr<'g>>> = SecondaryMap::new();
-    let accumulate =
-        |cotangents: &mut SecondaryMap<ValueId, Option<Expr<'g>>>, to: Expr<'g>, more: Expr<'g>| {
-            assert_eq!(more.ty(), to.ty(), "the cotangent of a value has its type");
-            cotangents[to.id()] = Some(cotangents[to.id()].map_or(more, |sum| sum + more));
-        };
+    let mut sums: SecondaryMap<ValueId, Option<Sum<'g>>> = SecondaryMap::new();
+    let accumulate = |sums: &mut SecondaryMap<ValueId, Option<Sum<'g>>>, to: Expr<'g>, more: Gradient<'g>| {
+        let sum = sums[to.id()].get_or_insert_with(|| Sum::zero(to));
+        match more {
+            Gradient::Value(value) => sum.add(value),
+            Gradient::Addition(addition) => sum.add_to_some(addition),
+            Gradient::Zero | Gradient::Missing(_) => {}
+        }
+    };
     for &(output, cotangent) in outputs {
-        accumulate(&mut cotangents, output, cotangent);
+        accumulate(&mut sums, output, Gradient::Value(cotangent));
     }
     for &id in nodes.iter().rev() {
         let node = graph.borrow().nodes[id].clone();
-        let incoming: Vec<_> = node.results.iter().map(|&v| cotangents[v]).collect();
         let wanted = |v: &ValueId| reached.contains(*v);
-        if incoming.iter().all(Option::is_none) || !node.operands.iter().any(wanted) {
+        if node.results.iter().all(|&v| sums[v].is_none()) || !node.operands.iter().any(wanted) {
             continue;
         }
         let exprs = |values: &[ValueId]| values.iter().map(|&v| graph.expr(v)).collect::<Vec<_>>();
-        let cx = VjpCx::new(graph, exprs(&node.operands), exprs(&node.results), incoming);
-        let gradients = graph.at(&node.place, || node.op.vjp(&cx));
+        let gradients = graph.at(&node.place, || {
+            let incoming = node.results.iter().map(|&v| sums[v].as_ref().map(Sum::value)).collect();
+            node.op.vjp(&VjpCx::new(graph, exprs(&node.operands), exprs(&node.results), incoming))
+        });
         assert_eq!(gradients.len(), node.operands.len(), "one gradient per operand of `{}`", node.op.name());
         for (&operand, gradient) in node.operands.iter().zip(gradients).filter(|(v, _)| wanted(v)) {
             match gradient {
                 Gradient::Zero => {}
-                Gradient::Value(value) => graph.at(&node.place, || {
-                    accumulate(&mut cotangents, graph.expr(operand), value);
-                }),
                 Gradient::Missing(reason) => {
                     let function = graph.borrow();
                     return Err(missing(&function, &reached, outputs, id, operand, reason));
                 }
+                more => graph.at(&node.place, || accumulate(&mut sums, graph.expr(operand), more)),
             }
         }
     }
-    Ok(wrt.iter().map(|e| cotangents[e.id()]).collect())
+    Ok(wrt.iter().map(|e| sums[e.id()].clone()).collect())
 }
 
 /// The float values that depend on `wrt`.

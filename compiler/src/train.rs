@@ -3,12 +3,12 @@
 //! The function is the loss with its parameters and results; behind it come the gradients, what modifies them, the
 //! optimizer's update of every variable, and the assignments. Slots of the optimizer become variables of the module.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use crate::call::{arguments, missing, number, unknown, wrong};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::differentiate::differentiate;
+use crate::differentiate::{Sum, cotangents};
 use crate::graph::{Argument, Call, Expr, Function, Graph, Module, Train, Variable};
 use crate::initializers::constant;
 use crate::optimizers::{rule, schedules};
@@ -92,12 +92,17 @@ fn build(graph: &Graph, train: &Train) -> Result<(), Diagnostic> {
         );
     };
     for (name, gradient) in &trained {
-        let slots = RefCell::default();
-        let value = graph.read(name);
-        let update =
-            Update { step: &step, optimizer: &optimizer.name, name, value, gradient: *gradient, slots };
+        let update = Update {
+            step: &step,
+            optimizer: &optimizer.name,
+            name,
+            slots: RefCell::default(),
+            value: graph.read(name),
+            sum: gradient,
+            gradient: OnceCell::new(),
+        };
         let new = rule(&update, optimizer)?;
-        assign(name, new, value);
+        assign(name, new, update.value);
         for (slot, new) in update.slots.take() {
             assign(&slot, new, graph.read(&slot));
         }
@@ -117,7 +122,7 @@ pub struct Step<'a, 'g> {
     dtype: DType,
 }
 
-type Gradients<'g> = Vec<(String, Expr<'g>)>;
+type Gradients<'g> = Vec<(String, Sum<'g>)>;
 
 impl<'g> Step<'_, 'g> {
     /// Names of the variables to train, with their gradients.
@@ -146,11 +151,11 @@ impl<'g> Step<'_, 'g> {
                 .collect()
         };
         let values: Vec<Expr<'g>> = reading.iter().map(|r| r.1).collect();
-        let cotangents = differentiate(graph, &[(loss, loss.constant_like(1.0))], &values)?;
-        let mut sums: Vec<Option<Expr<'g>>> = vec![None; names.len()];
-        for ((at, _), cotangent) in reading.iter().zip(cotangents) {
+        let cotangents = cotangents(graph, &[(loss, loss.constant_like(1.0))], &values)?;
+        let mut sums: Vec<Option<Sum<'g>>> = vec![None; names.len()];
+        for (&(at, value), cotangent) in reading.iter().zip(cotangents) {
             if let Some(more) = cotangent {
-                sums[*at] = Some(sums[*at].map_or(more, |sum| sum + more));
+                sums[at].get_or_insert_with(|| Sum::zero(value)).add_all(more);
             }
         }
         let mut gradients = Vec::new();
@@ -242,7 +247,7 @@ impl<'g> Step<'_, 'g> {
                 Some(other) => return Err(wrong(call, "over", "a list of variables", other)),
             };
             if decayed {
-                *gradient = *gradient + rate * self.graph.read(name);
+                gradient.add(rate * self.graph.read(name));
             }
         }
         Ok(())
@@ -252,7 +257,7 @@ impl<'g> Step<'_, 'g> {
         let [limit] = arguments(call, ["limit"])?;
         let limit = self.rate(call, "limit", limit, None)?;
         for (_, gradient) in gradients {
-            *gradient = gradient.min(limit).max(-limit);
+            *gradient = Sum::of(gradient.value().min(limit).max(-limit));
         }
         Ok(())
     }
@@ -260,12 +265,12 @@ impl<'g> Step<'_, 'g> {
     fn clip_norm(&self, call: &Call, gradients: &mut Gradients<'g>) -> Result<(), Diagnostic> {
         let [limit] = arguments(call, ["limit"])?;
         let limit = self.rate(call, "limit", limit, None)?;
-        let all: Vec<Expr<'g>> = gradients.iter().map(|g| g.1).collect();
+        let all: Vec<Expr<'g>> = gradients.iter().map(|g| g.1.value()).collect();
         let norm = crate::nn::global_norm(&all);
         // 1 where the norm is within the limit, also where it is 0.
         let scale = limit / norm.max(limit);
-        for (_, gradient) in gradients {
-            *gradient = *gradient * scale;
+        for ((_, gradient), value) in gradients.iter_mut().zip(all) {
+            *gradient = Sum::of(value * scale);
         }
         Ok(())
     }
@@ -288,9 +293,10 @@ impl<'g> Step<'_, 'g> {
         self.graph.assign(&counter, ready.select(count.constant_like(0.0), now));
         for (name, gradient) in gradients {
             let slot = format!("{name}/accumulated");
-            let sum = self.state(&slot, gradient.ty(), 0.0) + *gradient;
+            let value = gradient.value();
+            let sum = self.state(&slot, value.ty(), 0.0) + value;
             self.graph.assign(&slot, ready.broadcast_to(sum.shape()).select(sum.full_like(0.0), sum));
-            *gradient = sum / calls;
+            *gradient = Sum::of(sum / calls);
         }
         Ok(ready)
     }
@@ -304,8 +310,8 @@ pub struct Update<'a, 'g> {
     slots: RefCell<Vec<(String, Expr<'g>)>>,
     /// The variable's value at entry.
     pub value: Expr<'g>,
-    /// Its gradient.
-    pub gradient: Expr<'g>,
+    sum: &'a Sum<'g>,
+    gradient: OnceCell<Expr<'g>>,
 }
 
 impl<'g> Update<'_, 'g> {
@@ -321,6 +327,17 @@ impl<'g> Update<'_, 'g> {
         default: Option<f64>,
     ) -> Result<Expr<'g>, Diagnostic> {
         self.step.rate(call, name, argument, default)
+    }
+
+    /// The variable's gradient, a tensor of its type.
+    pub fn gradient(&self) -> Expr<'g> {
+        *self.gradient.get_or_init(|| self.sum.value())
+    }
+
+    /// `value - rate · gradient`, which touches only the elements that the gradient adds to, where it only adds to some;
+    /// see [`Sum::descend`]. `rate` is a scalar.
+    pub fn descend(&self, rate: Expr<'g>) -> Expr<'g> {
+        self.sum.descend(self.value, rate)
     }
 
     /// Number of updates made so far, as a scalar.

@@ -165,14 +165,36 @@ impl<'g> VjpCx<'g> {
 }
 
 /// What flows back to an operand.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Gradient<'g> {
     /// This cotangent, of the operand's type.
     Value(Expr<'g>),
+    /// Zeros of the operand's type with this added.
+    Addition(Addition<'g>),
     /// Nothing: the result does not change with the operand, or only in jumps.
     Zero,
     /// There is no rule, for this reason; an error if the operand depends on what is differentiated.
     Missing(&'static str),
+}
+
+/// An addition to some elements of a tensor, before it is known to which tensor.
+#[derive(Clone)]
+pub struct Addition<'g> {
+    /// The op that adds. Whatever its first operand is, the result is that with the same added to the same elements.
+    pub op: Op,
+    /// The operands that choose the elements: all but the first and the last.
+    pub chosen_by: Vec<Expr<'g>>,
+    /// The last operand: what is added.
+    pub added: Expr<'g>,
+}
+
+impl<'g> Addition<'g> {
+    /// A tensor with this added.
+    pub fn onto(&self, base: Expr<'g>) -> Expr<'g> {
+        let operands: Vec<Expr<'g>> =
+            [base].into_iter().chain(self.chosen_by.iter().copied()).chain([self.added]).collect();
+        self.added.graph().add(self.op.clone(), &operands)
+    }
 }
 
 /// An algebraic law of op `O`, applied by the pass that it names.

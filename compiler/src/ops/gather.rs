@@ -2,7 +2,7 @@ use super::attributes::op_struct;
 use super::indexed::Indexing;
 use super::elementwise::expect_operands;
 use super::sample::{Case, Sampler};
-use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, ScatterAdd, VjpCx};
+use super::{Addition, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, ScatterAdd, VjpCx};
 use crate::diagnostic::Diagnostic;
 use crate::kernel::{Access, Indirect};
 use crate::lower::LowerCx;
@@ -17,7 +17,7 @@ op_struct! {
     /// - C2 `batch_axes ≤ axis`, and both operands agree on the batch axes.
     /// - C3 every index is at least 0 and below K; another ends the entry point with an error that names the operand,
     ///   the position and the value. K is not 0 unless there are no indices.
-    /// - Gradient: `d_table` is `scatter_add` of `d_out` into zeros.
+    /// - Gradient: `d_table` is `scatter_add` of `d_out` into zeros, or into what else flows back to the table.
     ///
     /// # Errors
     /// E0201, E0202, E0217 if C1, C2 or the last sentence of C3 fails.
@@ -53,9 +53,8 @@ impl OpDef for Gather {
 
     fn vjp<'g>(&self, cx: &VjpCx<'g>) -> Vec<Gradient<'g>> {
         let scatter = ScatterAdd { axis: self.axis, batch_axes: self.batch_axes };
-        let zeros = cx.operand(0).full_like(0.0);
-        let d_table = cx.graph.add(scatter, &[zeros, cx.operand(1), cx.cotangent()]);
-        vec![Gradient::Value(d_table), Gradient::Zero]
+        let d_table = Addition { op: scatter.into(), chosen_by: vec![cx.operand(1)], added: cx.cotangent() };
+        vec![Gradient::Addition(d_table), Gradient::Zero]
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {

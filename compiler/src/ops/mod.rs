@@ -9,7 +9,7 @@ mod random;
 pub mod reduction;
 pub mod sample;
 
-pub use def::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
+pub use def::{Addition, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;

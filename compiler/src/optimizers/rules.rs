@@ -26,18 +26,19 @@ pub fn rule(call: &Call) -> Result<Rule, Diagnostic> {
     }
 }
 
+/// `w ← w - lr · g`; of rows that are looked up, only those are touched, once for every look-up.
 fn sgd<'g>(u: &Update<'_, 'g>, call: &Call) -> Result<Expr<'g>, Diagnostic> {
     let [lr] = arguments(call, ["lr"])?;
-    Ok(u.value - u.rate(call, "lr", lr, None)? * u.gradient)
+    Ok(u.descend(u.rate(call, "lr", lr, None)?))
 }
 
 /// `v ← momentum · v + g`; plain: `w ← w - lr · v`, Nesterov: `w ← w - lr · (g + momentum · v)`.
 fn momentum<'g>(u: &Update<'_, 'g>, call: &Call) -> Result<Expr<'g>, Diagnostic> {
     let [lr, momentum] = arguments(call, ["lr", "momentum"])?;
     let (lr, momentum) = (u.rate(call, "lr", lr, None)?, u.rate(call, "momentum", momentum, Some(0.9))?);
-    let v = momentum * u.slot("v", 0.0) + u.gradient;
+    let v = momentum * u.slot("v", 0.0) + u.gradient();
     u.set_slot("v", v);
-    let direction = if call.name == "nesterov" { u.gradient + momentum * v } else { v };
+    let direction = if call.name == "nesterov" { u.gradient() + momentum * v } else { v };
     Ok(u.value - lr * direction)
 }
 
@@ -46,9 +47,9 @@ fn adagrad<'g>(u: &Update<'_, 'g>, call: &Call) -> Result<Expr<'g>, Diagnostic> 
     let [lr, initial, eps] = arguments(call, ["lr", "initial", "eps"])?;
     let initial = crate::call::number(call, "initial", initial, Some(0.1))?;
     let (lr, eps) = (u.rate(call, "lr", lr, None)?, u.rate(call, "eps", eps, Some(1e-7))?);
-    let s = u.slot("s", initial) + u.gradient * u.gradient;
+    let s = u.slot("s", initial) + u.gradient() * u.gradient();
     u.set_slot("s", s);
-    Ok(u.value - lr * u.gradient / (s.sqrt() + eps))
+    Ok(u.value - lr * u.gradient() / (s.sqrt() + eps))
 }
 
 /// `s ← rho · s + (1 - rho) · g²`, `v ← momentum · v + lr · g / (√s + eps)`, `w ← w - v`.
@@ -56,9 +57,9 @@ fn rmsprop<'g>(u: &Update<'_, 'g>, call: &Call) -> Result<Expr<'g>, Diagnostic> 
     let [lr, rho, momentum, eps] = arguments(call, ["lr", "rho", "momentum", "eps"])?;
     let (lr, rho) = (u.rate(call, "lr", lr, None)?, u.rate(call, "rho", rho, Some(0.9))?);
     let eps = u.rate(call, "eps", eps, Some(1e-7))?;
-    let s = rho * u.slot("s", 0.0) + (1.0 - rho) * (u.gradient * u.gradient);
+    let s = rho * u.slot("s", 0.0) + (1.0 - rho) * (u.gradient() * u.gradient());
     u.set_slot("s", s);
-    let step = lr * u.gradient / (s.sqrt() + eps);
+    let step = lr * u.gradient() / (s.sqrt() + eps);
     if momentum.is_none() {
         return Ok(u.value - step);
     }
@@ -89,8 +90,8 @@ fn adam<'g>(u: &Update<'_, 'g>, call: &Call) -> Result<Expr<'g>, Diagnostic> {
     let (lr, eps) = (u.rate(call, "lr", lr, Some(1e-3))?, u.rate(call, "eps", eps, Some(1e-8))?);
     let (beta1, beta2) =
         (u.rate(call, "beta1", beta1, Some(0.9))?, u.rate(call, "beta2", beta2, Some(0.999))?);
-    let m = beta1 * u.slot("m", 0.0) + (1.0 - beta1) * u.gradient;
-    let v = beta2 * u.slot("v", 0.0) + (1.0 - beta2) * (u.gradient * u.gradient);
+    let m = beta1 * u.slot("m", 0.0) + (1.0 - beta1) * u.gradient();
+    let v = beta2 * u.slot("v", 0.0) + (1.0 - beta2) * (u.gradient() * u.gradient());
     u.set_slot("m", m);
     u.set_slot("v", v);
     // The corrections are scalars, so they are applied to scalars: to the rate, and to the root.
