@@ -1,14 +1,13 @@
 //! From a module to programs: the façade's straight line through the compiler.
 
-use bessemer_compiler::backend::{Source, SourceModule};
+use bessemer_compiler::backend::{Source, SourceModule, StepTimes, arrange};
 use bessemer_compiler::codegen::{CpuLevel, Target};
 use bessemer_compiler::diagnostic::{Diagnostic, Diagnostics};
 use bessemer_compiler::graph::{Function, FunctionId, Module, ValueId, Variable, bind};
-use bessemer_compiler::kernel::{KernelFunction, math};
+use bessemer_compiler::kernel::KernelFunction;
 use bessemer_compiler::pipeline::{self, OptLevel, Options, Report};
 use bessemer_compiler::program::NamedType;
-use bessemer_compiler::schedule::{ScheduleOptions, schedule};
-use bessemer_compiler::{initializers, kernel, lower, memory};
+use bessemer_compiler::{initializers, kernel, lower};
 
 use crate::error::{Error, names};
 
@@ -109,12 +108,10 @@ impl Model {
         }
     }
 
-    /// The kernels of a lowered function as the back end emits them: with rows padded and math functions expanded, and scheduled.
+    /// The kernels of a lowered function as the back end emits them; see [`arrange`].
     pub fn schedule(&self, lowered: &Lowered) -> KernelFunction {
         let mut kernels = lowered.kernels.clone();
-        memory::pad_rows(&mut kernels);
-        math::expand(&mut kernels);
-        schedule(&mut kernels, &self.target, &ScheduleOptions::default());
+        arrange(&mut kernels, &self.target, &mut StepTimes::default());
         kernels
     }
 

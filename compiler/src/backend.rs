@@ -11,7 +11,7 @@ use crate::codegen::{CodegenError, Target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::kernel::math::expand;
 use crate::kernel::{BufferKind, KernelFunction, verify};
-use crate::memory::{MemoryPlan, order, pad_rows, plan};
+use crate::memory::{MemoryPlan, drop_copies, order, pad_rows, plan};
 use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, assigns};
 use crate::schedule::{ScheduleOptions, schedule};
 use crate::types::TensorType;
@@ -102,17 +102,24 @@ fn compile_function(
     let Source { kernels: mut f, params, results } = source;
     times.step("verify", || verify(&f))?;
     check_interface(&f, &params, &results, state)?;
-    times.step("pad rows", || pad_rows(&mut f));
-    debug_assert_eq!(verify(&f).map_err(|e| e.to_string()), Ok(()), "padded rows broke a function");
-    times.step("expand math", || expand(&mut f));
-    times.step("schedule", || schedule(&mut f, target, &ScheduleOptions::default()));
-    times.step("order", || order(&mut f));
+    arrange(&mut f, target, times);
     let plan = times.step("plan memory", || plan(&f, params.len(), &state.offsets()))?;
     let tasks = times.step("emit kernels", || emit_kernels(module, target, &f))?;
     let exclusive = assigns(&f);
     let parts = EntryParts { symbol, function: &f, kernels: &tasks, plan: &plan, exclusive };
     let func = times.step("emit entry point", || emit_entry(module, target, &parts))?;
     Ok((func, describe(f, params, results, &plan, &tasks)))
+}
+
+/// The kernels as they are emitted: with rows padded and math functions expanded, in the order of execution, without copies
+/// of variables that are assigned in place, and scheduled.
+pub fn arrange(f: &mut KernelFunction, target: &Target, times: &mut StepTimes) {
+    times.step("pad rows", || pad_rows(f));
+    debug_assert_eq!(verify(f).map_err(|e| e.to_string()), Ok(()), "padded rows broke a function");
+    times.step("expand math", || expand(f));
+    times.step("order", || order(f));
+    times.step("drop copies", || drop_copies(f));
+    times.step("schedule", || schedule(f, target, &ScheduleOptions::default()));
 }
 
 fn emit_kernels(
@@ -136,6 +143,7 @@ fn describe(
         exclusive: assigns(&f),
         kernels: f.kernels.len(),
         flops: f.flops(),
+        bytes_moved: f.bytes_moved(),
         worker_bytes: tasks.iter().map(|task| task.worker_bytes).max().unwrap_or(0),
         memory: MemoryReport::new(&f, plan),
         name: f.name,

@@ -41,17 +41,19 @@ pub struct Pass {
 }
 
 /// All passes in order: those of graphs ([`passes::PASSES`]), then those of kernels ([`fuse::PASSES`]).
-pub const PASSES: [Pass; 10] = [
+pub const PASSES: [Pass; 12] = [
     Pass { name: "canonicalize", from: OptLevel::O1 },
     Pass { name: "fold-constants", from: OptLevel::O2 },
     Pass { name: "algebra", from: OptLevel::O2 },
     Pass { name: "fold-transposes", from: OptLevel::O2 },
     Pass { name: "eliminate-common", from: OptLevel::O1 },
     Pass { name: "eliminate-dead", from: OptLevel::O1 },
+    Pass { name: "drop-checks", from: OptLevel::O1 },
     Pass { name: "fold-views", from: OptLevel::O2 },
     Pass { name: "fuse-producers", from: OptLevel::O2 },
     Pass { name: "fuse-epilogues", from: OptLevel::O2 },
     Pass { name: "fuse-stages", from: OptLevel::O3 },
+    Pass { name: "merge-copies", from: OptLevel::O2 },
 ];
 
 /// Which passes run, and whether they are watched.

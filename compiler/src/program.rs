@@ -84,6 +84,8 @@ pub struct Entry {
     pub kernels: usize,
     /// Floating-point operations of a call.
     pub flops: u64,
+    /// Bytes that a call moves; see [`KernelFunction::bytes_moved`].
+    pub bytes_moved: u64,
     /// Bytes of scratch that each worker needs, a multiple of 64.
     pub worker_bytes: usize,
     /// How the scratch that all workers share is used.
@@ -271,6 +273,7 @@ mod tests {
             checks: vec![],
             kernels: 0,
             flops: 0,
+            bytes_moved: 0,
             worker_bytes,
             memory: MemoryReport { arena_bytes, ..MemoryReport::default() },
         };

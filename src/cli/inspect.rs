@@ -138,9 +138,10 @@ fn summary(
     let mut say = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("texts can be written to");
     say(format_args!("{}", nodes(written, prepared, &lowered.optimised)));
     say(format_args!(
-        "  {} kernels, {} floating-point operations, {} bytes of arena",
+        "  {} kernels, {} floating-point operations, {} bytes moved, {} bytes of arena",
         entry.kernels,
         grouped(entry.flops),
+        grouped(entry.bytes_moved),
         grouped(entry.memory.arena_bytes as u64)
     ));
 

@@ -13,54 +13,29 @@
 use std::collections::HashMap;
 
 use crate::kernel::{
-    Affine, BodyBuilder, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Store,
+    Affine, BodyBuilder, BufferId, BufferKind, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Store,
 };
 
-use super::deps::{Dependencies, kernel_loads, sort};
+use super::dead::holds_check;
+use super::deps::{Links, kernel_loads, kernel_stores, merge_all};
 use super::inline::invert;
 use super::splice::{move_index, splice, store_roots};
 use super::{MAX_BODY, Report};
 
 /// Appends every consumer that can be.
 pub fn run(f: &mut KernelFunction, report: &mut Report) {
-    // Merging moves kernels; after each one, everything is looked at again from the consumer's place.
-    let mut c = 0;
-    while c < f.kernels.len() {
-        let deps = Dependencies::of(f);
-        let producers: Vec<usize> = producers(f, &deps, c);
-        match producers.into_iter().rev().find_map(|p| Some((p, appended(f, &deps, p, c)?))) {
-            None => c += 1,
-            Some((p, merged)) => {
-                report.fused("fuse-epilogues", &f.kernels[c], &f.kernels[p]);
-                f.kernels[p] = merged;
-                f.kernels.remove(c);
-                sort(f);
-                super::dead::remove(f);
-                c = p;
-            }
-        }
-    }
-}
-
-/// Kernels that write what kernel `c` reads.
-pub fn producers(f: &KernelFunction, deps: &Dependencies, c: usize) -> Vec<usize> {
-    let mut producers: Vec<usize> = kernel_loads(&f.kernels[c])
-        .flat_map(|a| deps.writers.get(&f.storage(a.buffer)).into_iter().flatten().copied())
-        .filter(|&p| p != c)
-        .collect();
-    producers.sort_unstable();
-    producers.dedup();
-    producers
+    merge_all(f, appended, |consumer, producer| report.fused("fuse-epilogues", consumer, producer));
+    super::dead::remove(f);
 }
 
 /// Kernel `p` with kernel `c` appended to one of its stages, if that can be done.
-fn appended(f: &KernelFunction, deps: &Dependencies, p: usize, c: usize) -> Option<Kernel> {
+fn appended(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kernel> {
     let (producer, consumer) = (&f.kernels[p], &f.kernels[c]);
     let [consumed] = consumer.stages.as_slice() else { return None };
-    if consumed.fold.is_some() || deps.separated(p, c) {
+    if consumed.fold.is_some() {
         return None;
     }
-    let written: Vec<BufferId> = super::deps::kernel_stores(producer).collect();
+    let written: Vec<BufferId> = kernel_stores(producer).collect();
     // All that is read of the producer comes from one stage, the last that the consumer needs.
     let reads: Vec<_> = kernel_loads(consumer).filter(|a| written.contains(&f.storage(a.buffer))).collect();
     let s = producer
@@ -97,13 +72,22 @@ fn appended(f: &KernelFunction, deps: &Dependencies, p: usize, c: usize) -> Opti
         values.insert(access.buffer, store.value);
     }
     let axes = axes?;
+    if links.separated(f, p, c) {
+        return None;
+    }
     // Both walk the same number of points.
     if consumer_extents.iter().product::<usize>() != stage_extents.iter().product::<usize>() {
         return None;
     }
     let to = BodyBuilder::new();
-    let mut stores = stage.stores.clone();
-    let roots: Vec<ScalarId> = store_roots(&mut stores).map(|r| *r).collect();
+    // What only the consumer reads of the stage is not stored any more.
+    let checks = holds_check(stage);
+    let is_read = |store: &&Store| {
+        checks || f.buffers[store.buffer].kind != BufferKind::Temp || links.readers(store.buffer) != [c]
+    };
+    let mut stores: Vec<Store> = stage.stores.iter().filter(is_read).cloned().collect();
+    let read = values.values().copied();
+    let roots: Vec<ScalarId> = store_roots(&mut stores).map(|r| *r).chain(read).collect();
     let own = splice(&to, &stage.body, roots, &Affine::axis, &mut |_, _| None);
     for root in store_roots(&mut stores) {
         *root = own[&*root];
@@ -129,5 +113,5 @@ fn appended(f: &KernelFunction, deps: &Dependencies, p: usize, c: usize) -> Opti
     merged.stages[s].stores = stores.into_iter().chain(more).collect();
     merged.stages[s].body = body;
     merged.origin.extend(consumer.origin.iter().cloned());
-    Some(merged)
+    links.keeps_in_place(f, [producer, consumer], &merged).then_some(merged)
 }

@@ -1,49 +1,47 @@
 //! Removal of what nobody reads.
 
-use std::collections::HashSet;
+use cranelift_entity::EntitySet;
 
 use crate::kernel::{BufferId, BufferKind, InstKind, KernelFunction, Stage};
 
-use super::deps::kernel_loads;
+use super::deps::loads;
 use super::splice::{compact, fold_roots, store_roots};
 
 /// Removes stores to buffers that are never read, scalar code that no store needs, and kernels without stores.
 /// Checks of indices stay: they can end the entry point.
 pub fn remove(f: &mut KernelFunction) {
-    loop {
-        let read: HashSet<BufferId> =
-            f.kernels.iter().flat_map(kernel_loads).map(|a| f.storage(a.buffer)).collect();
-        let dead = |b: BufferId| {
-            matches!(f.buffers[b].kind, BufferKind::Temp | BufferKind::Local) && !read.contains(&b)
-        };
-        let mut changed = false;
-        for kernel in &mut f.kernels {
-            for stage in &mut kernel.stages {
-                let before = stage.stores.len();
-                if !holds_check(stage) {
-                    stage.stores.retain(|s| !dead(s.buffer));
-                }
-                changed |= stage.stores.len() != before;
+    let mut read: EntitySet<BufferId> = EntitySet::new();
+    let storage: Vec<BufferId> = f.buffers.keys().map(|b| f.storage(b)).collect();
+    // What is read is stored before, so one walk in reverse sees all reads of a buffer before its stores.
+    for kernel in f.kernels.iter_mut().rev() {
+        for stage in kernel.stages.iter_mut().rev() {
+            if !holds_check(stage) {
+                stage.stores.retain(|store| {
+                    let is_inner =
+                        matches!(f.buffers[store.buffer].kind, BufferKind::Temp | BufferKind::Local);
+                    !is_inner || read.contains(store.buffer)
+                });
             }
-            kernel.stages.retain(|s| !s.stores.is_empty());
+            clean(stage);
+            for access in stage.bodies().flat_map(|(_, body)| loads(body)) {
+                read.insert(storage[access.buffer.as_u32() as usize]);
+            }
         }
-        f.kernels.retain(|k| !k.stages.is_empty());
-        if !changed {
-            break;
-        }
+        kernel.stages.retain(|stage| !stage.stores.is_empty());
     }
-    for stage in f.kernels.iter_mut().flat_map(|k| &mut k.stages) {
-        clean(stage);
-    }
+    f.kernels.retain(|kernel| !kernel.stages.is_empty());
 }
 
-fn holds_check(stage: &Stage) -> bool {
-    let bodies = stage.fold.iter().map(|f| &f.body).chain([&stage.body]);
-    bodies.flat_map(|b| b.insts.values()).any(|i| matches!(i.kind, InstKind::Check { .. }))
+/// Whether a stage checks an index.
+pub fn holds_check(stage: &Stage) -> bool {
+    stage.bodies().flat_map(|(_, b)| b.insts.values()).any(|i| matches!(i.kind, InstKind::Check { .. }))
 }
 
 /// Removes the scalar code of a stage that its stores do not need.
 fn clean(stage: &mut Stage) {
+    if stage.stores.is_empty() {
+        stage.fold = None;
+    }
     stage.body = compact(&stage.body, store_roots(&mut stage.stores));
     if let Some(fold) = &mut stage.fold {
         fold.body = compact(&fold.body, fold_roots(&mut fold.accumulators));

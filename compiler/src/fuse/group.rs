@@ -14,49 +14,48 @@
 
 use std::collections::HashSet;
 
-use crate::kernel::{Affine, Axis, BufferId, BufferKind, FoldOp, Kernel, KernelFunction, Stage};
+use cranelift_entity::SecondaryMap;
+
+use crate::kernel::{Affine, Axis, BufferId, BufferKind, FoldKind, FoldOp, Kernel, KernelFunction, Stage};
 
 use super::Report;
-use super::append::producers;
-use super::deps::{Dependencies, kernel_loads, kernel_stores, sort};
+use super::deps::{Links, kernel_loads, kernel_stores, merge_all};
 use super::splice::{move_axes, move_index};
 
 /// With fewer points of the shared axes than this, grouping costs parallelism.
 const ENOUGH_POINTS: usize = 16;
+
+/// If a point leaves more bytes than this for the next stage, these have left the cache by then: no gain, and the axes
+/// that are not shared are lost to threads and tiles.
+const MAX_BYTES: usize = 1 << 18;
+
+/// Bytes of a cache line.
+const CACHE_LINE: usize = 64;
+
+/// More stages than this are not put into one kernel: what the first left for the last is not at hand any more.
+const MAX_STAGES: usize = 64;
 
 /// Kernels of at most this many scalar steps are worth less than a call, whatever axes they share.
 const TINY: usize = 2048;
 
 /// Groups every pair that can be.
 pub fn run(f: &mut KernelFunction, report: &mut Report) {
-    let mut c = 0;
-    while c < f.kernels.len() {
-        let deps = Dependencies::of(f);
-        let found =
-            producers(f, &deps, c).into_iter().rev().find_map(|p| Some((p, grouped(f, &deps, p, c)?)));
-        match found {
-            None => c += 1,
-            Some((p, merged)) => {
-                report.fused("fuse-stages", &f.kernels[c], &f.kernels[p]);
-                f.kernels[p] = merged;
-                f.kernels.remove(c);
-                sort(f);
-                c = p;
-            }
-        }
-    }
+    merge_all(f, grouped, |second, first| report.fused("fuse-stages", second, first));
     localize(f);
 }
 
-fn grouped(f: &KernelFunction, deps: &Dependencies, p: usize, c: usize) -> Option<Kernel> {
+fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kernel> {
     let (first, second) = (&f.kernels[p], &f.kernels[c]);
-    if deps.separated(p, c) || second.stages.iter().any(is_contraction) {
+    if first.stages.len() + second.stages.len() > MAX_STAGES || second.stages.iter().any(is_contraction) {
         return None;
     }
     let shared = shared_axes(f, first, second)?;
     let points: usize = shared.iter().map(|&(a, _)| first.axes[a]).product();
     let tiny = steps(first) <= TINY && steps(second) <= TINY;
-    if points < ENOUGH_POINTS && !tiny {
+    if points < ENOUGH_POINTS && !tiny || left_behind(f, first, second, &shared) > MAX_BYTES {
+        return None;
+    }
+    if links.separated(f, p, c) {
         return None;
     }
     // What is not shared becomes an axis of the stages.
@@ -65,13 +64,33 @@ fn grouped(f: &KernelFunction, deps: &Dependencies, p: usize, c: usize) -> Optio
     };
     let mut stages = stages_of(first, shared.iter().map(|s| s.0).collect());
     stages.extend(stages_of(second, shared.iter().map(|s| s.1).collect()));
-    Some(Kernel {
+    let grouped = Kernel {
         name: first.name.clone(),
         axes: shared.iter().map(|&(a, _)| first.axes[a]).collect(),
         stages,
         schedule: first.schedule.clone(),
         origin: first.origin.iter().chain(&second.origin).cloned().collect(),
-    })
+    };
+    links.keeps_in_place(f, [first, second], &grouped).then_some(grouped)
+}
+
+/// The most bytes that one of the buffers between two kernels takes for a point of the shared axes, or, where neighbouring
+/// points share cache lines, for as many as do.
+fn left_behind(f: &KernelFunction, first: &Kernel, second: &Kernel, shared: &[(Axis, Axis)]) -> usize {
+    let written: HashSet<BufferId> = kernel_stores(first).collect();
+    let bytes = kernel_loads(second).filter(|access| written.contains(&access.buffer)).map(|access| {
+        let axes = |expr: &Affine| shared.iter().find(|&&(_, axis)| expr.as_axis() == Some(axis));
+        let per_point: usize = (access.index.iter().zip(&f.buffers[access.buffer].shape))
+            .filter(|(expr, _)| axes(expr).is_none())
+            .map(|(_, &extent)| extent)
+            .product();
+        let is_column = access.index.last().is_some_and(|expr| axes(expr).is_some());
+        match is_column {
+            true => per_point.saturating_mul(CACHE_LINE),
+            false => per_point.saturating_mul(f.buffers[access.buffer].dtype.bytes()),
+        }
+    });
+    bytes.max().unwrap_or(0)
 }
 
 fn is_contraction(stage: &Stage) -> bool {
@@ -82,8 +101,15 @@ fn steps(kernel: &Kernel) -> usize {
     let outer: usize = kernel.axes.iter().product();
     let stage = |s: &Stage| {
         let inner: usize = s.axes.iter().product();
-        let fold = s.fold.as_ref().map_or(0, |f| f.axes.iter().product::<usize>() * f.body.insts.len());
-        inner * (fold + s.body.insts.len())
+        let body = s.body.insts.len();
+        inner
+            * s.fold.as_ref().map_or(body, |fold| {
+                let elements: usize = fold.axes.iter().product();
+                match fold.kind {
+                    FoldKind::Reduce => elements * fold.body.insts.len() + body,
+                    FoldKind::Scan => elements * (fold.body.insts.len() + body),
+                }
+            })
     };
     outer.saturating_mul(kernel.stages.iter().map(stage).sum())
 }
@@ -155,24 +181,23 @@ fn demote(stage: &Stage, kernel: &Kernel, own: &[Axis]) -> Stage {
 
 /// Makes local what only one kernel writes and reads, where every point reads only what it wrote.
 fn localize(f: &mut KernelFunction) {
-    let deps = Dependencies::of(f);
-    let aliased: HashSet<BufferId> = f
-        .buffers
-        .values()
-        .filter_map(|b| match b.kind {
-            BufferKind::Alias(of) => Some(f.storage(of)),
-            _ => None,
-        })
-        .collect();
-    let temps: Vec<BufferId> =
-        f.buffers.iter().filter(|(_, b)| matches!(b.kind, BufferKind::Temp)).map(|(id, _)| id).collect();
-    for buffer in temps {
-        let (writers, readers) = (deps.writers.get(&buffer), deps.readers.get(&buffer));
-        let (Some([w]), Some([r])) = (writers.map(Vec::as_slice), readers.map(Vec::as_slice)) else {
-            continue;
-        };
-        if w == r && !aliased.contains(&buffer) && !f.kernels[*w].axes.is_empty() {
-            f.buffers[buffer].kind = BufferKind::Local;
+    let mut users: SecondaryMap<BufferId, Vec<usize>> = SecondaryMap::new();
+    for (k, kernel) in f.kernels.iter().enumerate() {
+        let loaded = kernel_loads(kernel).map(|a| f.storage(a.buffer));
+        for buffer in loaded.chain(kernel_stores(kernel)).collect::<HashSet<_>>() {
+            users[buffer].push(k);
+        }
+    }
+    let aliased: HashSet<BufferId> =
+        f.buffers.keys().map(|b| (b, f.storage(b))).filter(|(b, of)| b != of).map(|(_, of)| of).collect();
+    let read: HashSet<BufferId> = f.kernels.iter().flat_map(kernel_loads).map(|a| a.buffer).collect();
+    for (id, buffer) in f.buffers.iter_mut().filter(|(_, b)| b.kind == BufferKind::Temp) {
+        if let [kernel] = users[id][..]
+            && read.contains(&id)
+            && !aliased.contains(&id)
+            && !f.kernels[kernel].axes.is_empty()
+        {
+            buffer.kind = BufferKind::Local;
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::kernel::{
     KernelFunction, ScalarId, Stage, UnaryOp,
 };
 
-use super::deps::{Dependencies, loads};
+use super::deps::{Links, loads};
 use super::splice::{fold_roots, guarded, splice, store_roots};
 use super::{MAX_BODY, Report};
 
@@ -33,25 +33,26 @@ pub fn run(f: &mut KernelFunction, which: Producers, report: &mut Report) {
     if which == Producers::Views {
         fold_constants(f);
     }
+    let mut links = Links::of(f);
     for p in 0..f.kernels.len() {
         let Some(producer) = Producer::of(f, p) else { continue };
         let is_view = producer.cost == 0;
         if is_view != (which == Producers::Views) {
             continue;
         }
-        let deps = Dependencies::of(f);
-        let readers = deps.readers.get(&producer.buffer).cloned().unwrap_or_default();
+        let readers = links.readers(producer.buffer).to_vec();
         if which == Producers::Maps && !pays(f, &producer, &readers, report) {
             continue;
         }
+        let origin = f.kernels[p].origin.clone();
         for c in readers {
-            let mut kernel = std::mem::replace(&mut f.kernels[c], empty_kernel());
-            if inline_into(&mut kernel, &producer) {
-                report.fused(which.pass(), &f.kernels[p], &kernel);
-                let origin = f.kernels[p].origin.iter().filter(|o| !kernel.origin.contains(o)).cloned();
-                kernel.origin = origin.chain(kernel.origin.iter().cloned()).collect();
+            if links.change(f, c, |kernel| inline_into(kernel, &producer)) {
+                report.fused(which.pass(), &f.kernels[p], &f.kernels[c]);
+                let kernel = &mut f.kernels[c];
+                let own = std::mem::take(&mut kernel.origin);
+                kernel.origin =
+                    origin.iter().filter(|o| !own.contains(o)).cloned().chain(own.iter().cloned()).collect();
             }
-            f.kernels[c] = kernel;
         }
     }
     super::dead::remove(f);
@@ -64,10 +65,6 @@ impl Producers {
             Producers::Maps => "fuse-producers",
         }
     }
-}
-
-fn empty_kernel() -> Kernel {
-    Kernel { name: String::new(), axes: vec![], stages: vec![], schedule: Default::default(), origin: vec![] }
 }
 
 /// A kernel whose element at any coordinates can be computed elsewhere.

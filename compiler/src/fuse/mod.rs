@@ -1,24 +1,31 @@
 //! Fusion, on Kernel IR: decides which values are never stored. It knows no op: it reads views and scalar code.
 //!
 //! Passes, in order:
+//! - `drop-checks` ([`checks`]): indices are not checked twice;
 //! - `fold-views` ([`inline`]): views and constants into whatever reads them;
 //! - `fuse-producers` ([`inline`]): elementwise producers into their only consumer;
 //! - `fuse-epilogues` ([`append`]): elementwise consumers into the kernel that produces their operand;
-//! - `fuse-stages` ([`group`]): kernels that share rows into one kernel of several stages.
+//! - `fuse-stages` ([`group`]): kernels that share rows into one kernel of several stages;
+//! - `merge-copies` ([`copies`]): what is made to be copied is made in the copy's place.
 //!
 //! Every pass keeps the order of all floating-point operations, so fused and unfused programs agree bit for bit.
 
 pub mod append;
+pub mod checks;
+pub mod copies;
 pub mod dead;
 pub mod deps;
 pub mod group;
 pub mod inline;
 mod splice;
 
+use std::collections::HashSet;
+
 use crate::kernel::{Kernel, KernelFunction};
 
 /// Names of the passes, in order.
-pub const PASSES: [&str; 4] = ["fold-views", "fuse-producers", "fuse-epilogues", "fuse-stages"];
+pub const PASSES: [&str; 6] =
+    ["drop-checks", "fold-views", "fuse-producers", "fuse-epilogues", "fuse-stages", "merge-copies"];
 
 /// Scalar code longer than this is not made longer.
 const MAX_BODY: usize = 256;
@@ -29,10 +36,12 @@ const MAX_BODY: usize = 256;
 /// If there is no pass of this name.
 pub fn run(f: &mut KernelFunction, pass: &str, report: &mut Report) {
     match pass {
+        "drop-checks" => checks::run(f, report),
         "fold-views" => inline::run(f, inline::Producers::Views, report),
         "fuse-producers" => inline::run(f, inline::Producers::Maps, report),
         "fuse-epilogues" => append::run(f, report),
         "fuse-stages" => group::run(f, report),
+        "merge-copies" => copies::run(f, report),
         _ => panic!("there is no fusion pass `{pass}`"),
     }
 }
@@ -49,6 +58,8 @@ pub fn renumber(f: &mut KernelFunction) {
 pub struct Report {
     /// One line each, in order.
     pub lines: Vec<String>,
+    /// Those that say why something was kept, each once.
+    kept: HashSet<String>,
 }
 
 impl Report {
@@ -58,7 +69,7 @@ impl Report {
 
     fn kept(&mut self, what: &str, why: &str) {
         let line = format!("`%{what}` is not computed in its consumer: {why}");
-        if !self.lines.contains(&line) {
+        if self.kept.insert(line.clone()) {
             self.lines.push(line);
         }
     }

@@ -421,7 +421,7 @@ pub struct Access {
     /// One coordinate per axis of the buffer.
     pub index: Vec<Affine>,
     /// Added to the coordinate on one axis: an index that was itself loaded (gather). It must come from a
-    /// [`InstKind::Check`] whose bound keeps the sum within the axis.
+    /// [`InstKind::Check`] whose bound keeps the sum within the axis, or be clamped to such a bound.
     pub indirect: Option<Indirect>,
     /// Where a guard fails, the buffer is not touched and the value is `fill`.
     pub guards: Vec<Guard>,

@@ -1,5 +1,7 @@
 //! What a kernel touches, and how much it computes.
 
+use std::collections::HashMap;
+
 use super::{
     Access, BinaryOp, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Kernel, KernelFunction,
     ScalarId, Stage, UnaryOp,
@@ -97,6 +99,47 @@ impl KernelFunction {
     }
 }
 
+impl KernelFunction {
+    /// Bytes that one run moves: of every buffer that a kernel loads from or stores to and that is not local to it, the
+    /// elements that it touches, each once, where loads, stores and updates count for themselves. What stands at an index
+    /// that is data counts for every point, up to the whole buffer. Saturates.
+    pub fn bytes_moved(&self) -> u64 {
+        self.kernels.iter().map(|kernel| self.bytes_moved_by(kernel)).fold(0, u64::saturating_add)
+    }
+
+    fn bytes_moved_by(&self, kernel: &Kernel) -> u64 {
+        // Of every buffer, elements loaded and elements stored.
+        let mut elements: HashMap<(BufferId, bool), u64> = HashMap::new();
+        let mut touch = |buffer: BufferId, is_store: bool, points: u64| {
+            let count = elements.entry((self.storage(buffer), is_store)).or_default();
+            *count = count.saturating_add(points);
+        };
+        for stage in &kernel.stages {
+            let points = product(&kernel.axes).saturating_mul(product(&stage.axes));
+            let folded = points.saturating_mul(stage.fold.as_ref().map_or(1, |fold| product(&fold.axes)));
+            let is_scan = stage.fold.as_ref().is_some_and(|fold| fold.kind == FoldKind::Scan);
+            let of_body = if is_scan { folded } else { points };
+            for (part, access) in stage.loads() {
+                touch(access.buffer, false, if part == Part::Fold { folded } else { of_body });
+            }
+            for store in &stage.stores {
+                touch(store.buffer, true, of_body);
+                if store.add {
+                    touch(store.buffer, false, of_body);
+                }
+            }
+        }
+        let bytes = elements.into_iter().map(|((buffer, _), count)| {
+            let buffer = &self.buffers[buffer];
+            match buffer.kind {
+                BufferKind::Local => 0,
+                _ => count.min(product(&buffer.shape)).saturating_mul(buffer.dtype.bytes() as u64),
+            }
+        });
+        bytes.fold(0, u64::saturating_add)
+    }
+}
+
 fn sorted(mut buffers: Vec<BufferId>) -> Vec<BufferId> {
     buffers.sort_unstable();
     buffers.dedup();
@@ -175,6 +218,7 @@ mod tests {
         };
         push(&mut f, vec![3, 7], vec![stage]);
         assert_eq!(f.flops(), 2 * 3 * 5 * 7);
+        assert_eq!(f.bytes_moved(), 4 * (3 * 5 + 5 * 7 + 2 * 3 * 7));
         let uses = f.uses(&f.kernels[0]);
         assert_eq!(uses, Uses { reads: vec![a, b, c], writes: vec![c], checks: false });
         assert_eq!(uses.touched(), [a, b, c]);
@@ -188,6 +232,7 @@ mod tests {
             map(&mut f, &[], to, |b, _| b.add(b.float(F32, 1.0), b.float(F32, 2.0)));
         }
         assert_eq!(f.kernels[0].flops(), 0);
+        assert_eq!((f.bytes_moved_by(&f.kernels[0]), f.bytes_moved()), (0, u64::MAX));
         assert_eq!(f.flops(), u64::MAX);
     }
 }

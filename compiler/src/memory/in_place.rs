@@ -62,7 +62,12 @@ fn old_values(f: &KernelFunction, v: usize) -> impl Iterator<Item = BufferId> {
 }
 
 /// P2 and P3.
-fn loads_precede_stores(f: &KernelFunction, kernel: &Kernel, old: BufferId, next: BufferId) -> bool {
+pub(crate) fn loads_precede_stores(
+    f: &KernelFunction,
+    kernel: &Kernel,
+    old: BufferId,
+    next: BufferId,
+) -> bool {
     let is_old = |access: &Access| f.storage(access.buffer) == old;
     let loads = |stage: &Stage| stage.loads().any(|(_, access)| is_old(access));
     let stores = |stage: &Stage| stage.stores.iter().any(|store| store.buffer == next);

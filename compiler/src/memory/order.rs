@@ -242,9 +242,10 @@ impl<'a> Scheduler<'a> {
     }
 }
 
-type Pairs = SecondaryMap<BufferId, Option<BufferId>>;
+pub(crate) type Pairs = SecondaryMap<BufferId, Option<BufferId>>;
 
-fn pair_variables(f: &KernelFunction) -> (Pairs, Pairs) {
+/// For every buffer with a variable's value at entry the one with its next value, and the other way round.
+pub(crate) fn pair_variables(f: &KernelFunction) -> (Pairs, Pairs) {
     let (mut next_of, mut old_of) = (Pairs::new(), Pairs::new());
     let nexts: std::collections::HashMap<usize, BufferId> = f
         .buffers

@@ -142,6 +142,29 @@ fn a_kernel_that_adds_to_a_copy_works_in_place() {
 }
 
 #[test]
+fn a_copy_of_a_variable_to_itself_is_dropped_where_something_else_is_stored() {
+    let (mut f, w, next) = with_variable();
+    map(&mut f, &[w], next, |_, x| x[0]);
+    let alone = f.clone();
+    drop_copies(&mut f);
+    assert_eq!(f, alone);
+    let scatter = stage(&f, &[], |sum| vec![Store { add: true, ..store(sum, next, &axes(2)) }]);
+    push(&mut f, vec![8, 4], vec![scatter]);
+    let mut read_later = f.clone();
+    drop_copies(&mut f);
+    assert_eq!(names(&f), ["k1"]);
+    assert!(in_place(&f));
+    // With the old value read later the variable has two buffers, and the second one needs all elements.
+    let old = buffer(&mut read_later, F32, &[8, 4], BufferKind::Result(0));
+    map(&mut read_later, &[w], old, |_, x| x[0]);
+    drop_copies(&mut read_later);
+    assert_eq!(names(&read_later), ["k0", "k1", "k2"]);
+    order(&mut read_later);
+    drop_copies(&mut read_later);
+    assert_eq!(names(&read_later), ["k2", "k1"]);
+}
+
+#[test]
 fn p4_checks_come_before_the_first_assignment_in_place() {
     let (mut f, w, next) = with_variable();
     let index = buffer(&mut f, I32, &[3], BufferKind::Param(0));

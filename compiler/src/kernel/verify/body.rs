@@ -1,13 +1,14 @@
 //! K0102, K0106 to K0117: what stands within one stage.
 
 use super::super::{
-    Access, Affine, Axis, Body, BufferId, BufferKind, CheckSite, Fold, FoldKind, FoldOp, Guard, Indirect,
-    Inst, InstKind, Kernel, KernelFunction, ScalarId, Stage, Store,
+    Access, Affine, Axis, BinaryOp, Body, BufferId, BufferKind, CheckSite, Fold, FoldKind, FoldOp, Guard,
+    Indirect, Inst, InstKind, Kernel, KernelFunction, ScalarId, Stage, Store,
 };
 use super::bounds::{Interval, guarded_range, magnitude, range, whole, within_guards};
 use super::types::{is_index, is_number, type_error};
 use super::{Errors, extents, in_stage};
 use crate::diagnostic::Diagnostic;
+use crate::tensor::Scalar;
 use crate::types::{DType, dense_strides};
 
 pub(super) fn check(function: &KernelFunction, errors: &mut Errors) {
@@ -224,13 +225,25 @@ impl<'a> StageRules<'a> {
         if indirect.axis >= rank {
             return Err(("K0115", format!("there is no axis {} for the indirect coordinate", indirect.axis)));
         }
-        let site = match body.insts.get(indirect.value).map(|inst| &inst.kind) {
+        let kind = |value: ScalarId| body.insts.get(value).map(|inst| &inst.kind);
+        let constant = |value: ScalarId| match kind(value) {
+            Some(InstKind::Const(Scalar::I32(c))) => Some(i128::from(*c)),
+            Some(InstKind::Const(Scalar::I64(c))) => Some(i128::from(*c)),
+            _ => None,
+        };
+        let bound = match kind(indirect.value) {
             None => return Err(("K0106", format!("`{}` is not defined", indirect.value))),
-            Some(InstKind::Check { site, .. }) => self.function.checks.get(*site),
+            Some(InstKind::Check { site, .. }) => self.function.checks.get(*site).map(|s| s.bound as i128),
+            Some(InstKind::Binary(BinaryOp::Max, clamped, least)) => match (kind(*clamped), constant(*least))
+            {
+                (Some(InstKind::Binary(BinaryOp::Min, _, largest)), Some(0)) => {
+                    constant(*largest).map(|c| c.max(0) + 1)
+                }
+                _ => None,
+            },
             Some(_) => None,
         };
-        site.map(|s| s.bound as i128)
-            .ok_or_else(|| ("K0115", format!("the indirect coordinate `{}` is not checked", indirect.value)))
+        bound.ok_or_else(|| ("K0115", format!("the indirect coordinate `{}` is not checked", indirect.value)))
     }
 
     /// K0106, K0113 to K0117.

@@ -29,7 +29,8 @@
 //!   times the buffer's strides are together an expression that keeps the limit of K0108.
 //! - K0114 Coordinates are within the buffer at every point where the guards hold. Known of the points: the axes'
 //!   extents, guards on one axis, and guards on the coordinate itself plus a constant.
-//! - K0115 An indirect coordinate is on an axis of the buffer and comes from a check whose bound keeps it within.
+//! - K0115 An indirect coordinate is on an axis of the buffer and comes from a check whose bound keeps it within, or from
+//!   `max (min x, c), 0` with a constant c that does.
 //!
 //! *Stores*
 //! - K0116 Only results, next values, temporaries and locals are stored to. `store_add` stands in scans, and adds

@@ -374,6 +374,19 @@ fn k0115_indirect_coordinates() {
     expect(&gather("buf1[s1 - 1, i1]"), &["K0115"]);
     expect(&gather("buf1[s0, i1]"), &["K0115"]);
     expect(&gather("buf1[s2, i1]"), &["K0106"]);
+    let clamped = |index: &str| {
+        stage(&format!(
+            "s0 = load buf2[i0] : i32 s1 = const 2 : i32 s2 = const 0 : i32 s3 = const -1 : i32 {index} s6 = load buf1[s5, i1] : f32"
+        ))
+    };
+    expect(&clamped("s4 = min s0, s1 : i32 s5 = max s4, s2 : i32"), &[]);
+    expect(&clamped("s4 = min s0, s3 : i32 s5 = max s4, s2 : i32"), &[]);
+    expect(&clamped("s4 = min s0, s1 : i32 s5 = max s4, s3 : i32"), &["K0115"]);
+    expect(&clamped("s4 = max s0, s2 : i32 s5 = min s4, s1 : i32"), &["K0115"]);
+    expect(&clamped("s4 = min s0, s0 : i32 s5 = max s4, s2 : i32"), &["K0115"]);
+    expect(&clamped("s4 = const 3 : i32 s5 = max s4, s2 : i32"), &["K0115"]);
+    let large = clamped("s4 = min s0, s1 : i32 s5 = max s4, s2 : i32").replace("const 2", "const 3");
+    expect(&large, &["K0115"]);
     let mut f = parse("t", &gather("buf1[s1, i1]")).unwrap();
     for inst in f.kernels[0].stages[0].body.insts.values_mut() {
         if let InstKind::Load(Access { indirect: Some(indirect), .. }) = &mut inst.kind {
