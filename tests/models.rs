@@ -103,6 +103,7 @@ fn arenas_are_within_a_seventh_of_the_lower_bound() {
                 let mut kernels = model.lower(f, n).unwrap_or_else(|e| panic!("{e}")).kernels;
                 memory::pad_rows(&mut kernels);
                 memory::order(&mut kernels);
+                memory::drop_copies(&mut kernels);
                 let plan = memory::plan(&kernels, f.params.len(), &variables).unwrap();
                 let (arena, least, without) = (plan.arena_bytes, plan.peak.bytes, plan.without_reuse_bytes);
                 let what = format!("`{}` of `{}` for {n}", f.name, model.module().name);

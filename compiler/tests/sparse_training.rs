@@ -1,5 +1,7 @@
 //! Training of a table of which a step looks up few rows: what SGD touches, and that other optimizers touch it all.
 
+#[path = "support/compare.rs"]
+mod compare;
 mod support;
 
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use bessemer_compiler::{nn, optimizers};
 use bessemer_runtime::abi::Status;
 use bessemer_runtime::instance::Threads;
 use bessemer_runtime::pool::Pool;
-use support::{call, compile, same, variables};
+use compare::{same, variables};
+use support::{call, compile};
 
 const WIDTH: usize = 17;
 

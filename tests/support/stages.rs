@@ -143,6 +143,7 @@ fn moved(f: &KernelFunction, kernel: &bessemer::compiler::kernel::Kernel) -> usi
 fn plan(model: &Model, mut f: KernelFunction) -> String {
     memory::pad_rows(&mut f);
     memory::order(&mut f);
+    memory::drop_copies(&mut f);
     let params = f.buffers.values().filter(|b| matches!(b.kind, BufferKind::Param(_))).count();
     let state = StateLayout::new(model.variables()).unwrap_or_else(|e| panic!("{}", e.render(None)));
     let plan = memory::plan(&f, params, &state.offsets()).unwrap_or_else(|e| panic!("{}", e.render(None)));
