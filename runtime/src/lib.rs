@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`abi`] | the layout that generated code and its callers agree on: plain data, no behaviour |
 //! | [`instance`] | a program with its state and scratch, and who may call it when |
+//! | [`library`] | the functions of a shared library, whatever its program |
 //! | [`memory`] | zeroed, aligned blocks of memory, for tests with guard pages |
 //! | [`pool`] | the thread pool that runs the chunks of a kernel |
 #![no_std]
@@ -20,6 +21,7 @@ compile_error!(
 
 pub mod abi;
 pub mod instance;
+pub mod library;
 pub mod memory;
 pub mod pool;
 

@@ -15,11 +15,16 @@
 
 mod context;
 mod layout;
+mod program;
 mod state;
 mod status;
 
 pub use context::{Context, EntryFn, IndexError, IndexErrorFn, ParallelForFn, TaskFn};
 pub use layout::ProgramLayout;
+pub use program::{
+    Artefact, CallFn, CheckRecord, ElementType, EntryRecord, InitFn, ProgramRecord, SetupFn, Span,
+    TEXT_BYTES, TensorRecord, VariantRecord,
+};
 pub use state::StateHeader;
 pub use status::Status;
 

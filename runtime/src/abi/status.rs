@@ -34,9 +34,32 @@ pub enum Status {
     NoThreads = 11,
     /// A code that this version of the runtime does not know.
     Unknown = 12,
+    /// The code was not compiled for this batch size.
+    BatchSize = 13,
+    /// A file is not what it should be: not of its format, truncated or damaged.
+    Malformed = 14,
 }
 
 impl Status {
+    /// Every status, in the order of the codes.
+    pub const ALL: [Status; 15] = [
+        Status::Ok,
+        Status::IndexOutOfRange,
+        Status::InvalidArgument,
+        Status::Busy,
+        Status::OutOfMemory,
+        Status::AbiMismatch,
+        Status::ProgramMismatch,
+        Status::UnsupportedCpu,
+        Status::Io,
+        Status::NotFound,
+        Status::Aborted,
+        Status::NoThreads,
+        Status::Unknown,
+        Status::BatchSize,
+        Status::Malformed,
+    ];
+
     /// The number that crosses the C border.
     pub const fn code(self) -> i32 {
         self as i32
@@ -44,21 +67,8 @@ impl Status {
 
     /// The status of a number that an entry point returned; [`Status::Unknown`] if there is no such code.
     pub const fn from_code(code: i32) -> Status {
-        match code {
-            0 => Status::Ok,
-            1 => Status::IndexOutOfRange,
-            2 => Status::InvalidArgument,
-            3 => Status::Busy,
-            4 => Status::OutOfMemory,
-            5 => Status::AbiMismatch,
-            6 => Status::ProgramMismatch,
-            7 => Status::UnsupportedCpu,
-            8 => Status::Io,
-            9 => Status::NotFound,
-            10 => Status::Aborted,
-            11 => Status::NoThreads,
-            _ => Status::Unknown,
-        }
+        let position = if code < 0 || code as usize >= Status::ALL.len() { 12 } else { code as usize };
+        Status::ALL[position]
     }
 
     /// One line for a person: lower case, no full stop.
@@ -77,6 +87,8 @@ impl Status {
             Status::Aborted => "the call was aborted by its caller",
             Status::NoThreads => "the system refused to start a thread",
             Status::Unknown => "unknown status code",
+            Status::BatchSize => "the code was not compiled for this batch size",
+            Status::Malformed => "the file is not of its format, truncated or damaged",
         }
     }
 }
@@ -95,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_code_reads_back() {
-        for code in 0..=Status::Unknown.code() {
+        for code in 0..=Status::Malformed.code() {
             assert_eq!(Status::from_code(code).code(), code);
             assert!(!Status::from_code(code).text().is_empty());
         }

@@ -14,7 +14,7 @@ pub enum Access {
 }
 
 /// The rule of [`Access`], as a lock that never waits.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     /// Number of shared users, or [`EXCLUSIVE`].
     users: AtomicU32,
 }
@@ -24,7 +24,7 @@ const EXCLUSIVE: u32 = u32::MAX;
 
 impl Gate {
     /// A gate that nobody has passed.
-    pub(super) const fn new() -> Gate {
+    pub(crate) const fn new() -> Gate {
         Gate { users: AtomicU32::new(0) }
     }
 
@@ -32,7 +32,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Status::Busy`] if the instance is used in a way that `access` does not go with.
-    pub(super) fn pass(&self, access: Access) -> Result<Pass<'_>, Status> {
+    pub(crate) fn pass(&self, access: Access) -> Result<Pass<'_>, Status> {
         let passed = match access {
             Access::Exclusive => self.users.compare_exchange(0, EXCLUSIVE, Acquire, Relaxed),
             Access::Shared => self
@@ -47,7 +47,7 @@ impl Gate {
 }
 
 /// Shows that its holder has passed a gate.
-pub(super) struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     gate: &'a Gate,
     access: Access,
 }

@@ -20,9 +20,9 @@ pub use failure::{BadIndex, Failure};
 pub use state::{StateMut, StateRef};
 pub use threads::Threads;
 
-use crate::abi::{ABI_VERSION, EntryFn, ProgramLayout, StateHeader, Status};
+use crate::abi::{ABI_VERSION, Context, EntryFn, ProgramLayout, StateHeader, Status};
 use crate::memory::Block;
-use access::Gate;
+pub(crate) use access::Gate;
 use core::fmt;
 use scratch::ScratchList;
 
@@ -158,13 +158,25 @@ impl Instance {
     /// `entry` is an entry point of the program that the instance was made for, it assigns variables only if
     /// `access` is [`Access::Exclusive`], and `args` is what [`EntryFn`] demands.
     pub unsafe fn run(&self, entry: EntryFn, args: &[*mut u8], access: Access) -> Result<(), Failure> {
+        // SAFETY: the context is new and the scratch is ours for the call. The gate keeps others from the
+        // state as far as `access` demands. The rest is by this function's contract.
+        self.run_with(access, |ctx, state, scratch| unsafe { entry(ctx, state, scratch, args.as_ptr()) })
+    }
+
+    /// Runs `call` with a new context, the state, and scratch of its own; it gives the code of a [`Status`]. What it does
+    /// with them is what [`Instance::run`] says: it assigns variables only if `access` is [`Access::Exclusive`].
+    ///
+    /// # Errors
+    /// As [`Instance::run`].
+    pub fn run_with(
+        &self,
+        access: Access,
+        call: impl FnOnce(*mut Context, *mut u8, *mut u8) -> i32,
+    ) -> Result<(), Failure> {
         let _pass = self.gate.pass(access)?;
         let scratch = self.scratch.take()?;
         let mut ctx = self.threads.context();
-        // SAFETY: the context is new and the scratch is ours for the call. The gate keeps others from the
-        // state as far as `access` demands. The rest is by this function's contract.
-        let code = unsafe { entry(&raw mut ctx, self.state.as_ptr(), scratch.as_ptr(), args.as_ptr()) };
-        match Status::from_code(code) {
+        match Status::from_code(call(&raw mut ctx, self.state.as_ptr(), scratch.as_ptr())) {
             Status::Ok => Ok(()),
             status => Err(Failure::from_call(status, &ctx)),
         }

@@ -1,5 +1,7 @@
 //! Which CPUs a thread may run on, and which it runs on.
 
+use super::c;
+
 /// CPUs that a [`CpuSet`] tells apart: as many as any Linux kernel is built for.
 const MAX_CPUS: usize = 8192;
 
@@ -12,14 +14,14 @@ impl CpuSet {
     pub(crate) fn of_current_thread() -> Option<CpuSet> {
         let mut set = CpuSet([0; MAX_CPUS / 64]);
         // SAFETY: the kernel writes at most the size of the array to it.
-        let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set.0), set.0.as_mut_ptr().cast()) };
+        let result = unsafe { c::sched_getaffinity(0, size_of_val(&set.0), set.0.as_mut_ptr().cast()) };
         (result == 0).then_some(set)
     }
 
     /// Lets the calling thread run on these CPUs only. A wish: nothing depends on the outcome.
     pub(crate) fn apply_to_current_thread(&self) {
         // SAFETY: the kernel reads the array.
-        unsafe { libc::sched_setaffinity(0, size_of_val(&self.0), self.0.as_ptr().cast()) };
+        unsafe { c::sched_setaffinity(0, size_of_val(&self.0), self.0.as_ptr().cast()) };
     }
 
     /// Number of CPUs in the set.
@@ -46,14 +48,14 @@ pub(crate) fn affinity_count() -> u32 {
 /// Number of CPUs that are online.
 fn online_count() -> u32 {
     // SAFETY: no argument is a pointer.
-    let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    let online = unsafe { c::sysconf(c::_SC_NPROCESSORS_ONLN) };
     u32::try_from(online).unwrap_or(1)
 }
 
 /// The CPU that the calling thread is on; `None` if the kernel does not say.
 pub(crate) fn current_cpu() -> Option<u32> {
     // SAFETY: always callable.
-    u32::try_from(unsafe { libc::sched_getcpu() }).ok()
+    u32::try_from(unsafe { c::sched_getcpu() }).ok()
 }
 
 #[cfg(test)]

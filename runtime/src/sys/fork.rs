@@ -1,5 +1,6 @@
 //! Noticing that this process is a forked child.
 
+use super::c;
 use super::pages::{self, Pages};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// costs one load and no global state or fork handler is needed. On older kernels it compares process ids.
 pub(crate) struct ForkDetector {
     page: Pages,
-    creator: libc::pid_t,
+    creator: c::Pid,
     wiped_on_fork: bool,
 }
 
@@ -18,9 +19,9 @@ impl ForkDetector {
     pub(crate) fn new() -> Option<ForkDetector> {
         let page = pages::map(pages::page_size())?;
         // SAFETY: `page` is a private anonymous mapping of one page that is ours.
-        let advice = unsafe { libc::madvise(page.start.as_ptr().cast(), page.len, libc::MADV_WIPEONFORK) };
+        let advice = unsafe { c::madvise(page.start.as_ptr().cast(), page.len, c::MADV_WIPEONFORK) };
         // SAFETY: no argument is a pointer.
-        let creator = unsafe { libc::getpid() };
+        let creator = unsafe { c::getpid() };
         let detector = ForkDetector { page, creator, wiped_on_fork: advice == 0 };
         detector.mark().store(1, Ordering::Relaxed);
         Some(detector)
@@ -32,7 +33,7 @@ impl ForkDetector {
             self.mark().load(Ordering::Relaxed) == 0
         } else {
             // SAFETY: no argument is a pointer.
-            unsafe { libc::getpid() != self.creator }
+            unsafe { c::getpid() != self.creator }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sleeping until a word in memory changes.
 
+use super::c;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
@@ -7,16 +8,10 @@ use core::sync::atomic::AtomicU32;
 ///
 /// May return early for no reason: the caller looks again at what it waits for.
 pub(crate) fn wait(word: &AtomicU32, expected: u32) {
-    let forever = ptr::null::<libc::timespec>();
+    let forever = ptr::null::<c::Timespec>();
     // SAFETY: `word` is aligned and readable; a null timeout is allowed.
     unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            expected,
-            forever,
-        );
+        c::syscall(c::SYS_FUTEX, word.as_ptr(), c::FUTEX_WAIT | c::FUTEX_PRIVATE_FLAG, expected, forever);
     }
 }
 
@@ -25,6 +20,6 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
     let count = count.min(i32::MAX as u32);
     // SAFETY: the kernel only uses the address of `word` as a key.
     unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count);
+        c::syscall(c::SYS_FUTEX, word.as_ptr(), c::FUTEX_WAKE | c::FUTEX_PRIVATE_FLAG, count);
     }
 }

@@ -1,5 +1,6 @@
 //! Memory straight from the kernel.
 
+use super::c;
 use core::ptr::{self, NonNull};
 
 /// A mapping of whole pages. Plain data: whoever holds it last calls [`unmap`].
@@ -14,7 +15,7 @@ pub(crate) struct Pages {
 /// Bytes in a page: a power of two, at least 4096.
 pub(crate) fn page_size() -> usize {
     // SAFETY: no argument is a pointer.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let size = unsafe { c::sysconf(c::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096).max(4096)
 }
 
@@ -24,16 +25,9 @@ pub(crate) fn page_size() -> usize {
 pub(crate) fn map(len: usize) -> Option<Pages> {
     // SAFETY: without MAP_FIXED the kernel picks a range that nothing uses.
     let start = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            len,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
+        c::mmap(ptr::null_mut(), len, c::PROT_READ | c::PROT_WRITE, c::MAP_PRIVATE | c::MAP_ANONYMOUS, -1, 0)
     };
-    if start == libc::MAP_FAILED {
+    if start == c::MAP_FAILED {
         return None;
     }
     NonNull::new(start.cast()).map(|start| Pages { start, len })
@@ -45,7 +39,7 @@ pub(crate) fn map(len: usize) -> Option<Pages> {
 /// `pages` came from [`map`], was not unmapped before, and nothing uses the memory any more.
 pub(crate) unsafe fn unmap(pages: Pages) {
     // SAFETY: by this function's contract nobody refers to the range.
-    let result = unsafe { libc::munmap(pages.start.as_ptr().cast(), pages.len) };
+    let result = unsafe { c::munmap(pages.start.as_ptr().cast(), pages.len) };
     debug_assert_eq!(result, 0, "munmap of a mapping of our own");
 }
 
@@ -55,11 +49,11 @@ pub(crate) unsafe fn unmap(pages: Pages) {
 /// The range lies in one mapping from [`map`], and nothing refers to its bytes.
 pub(crate) unsafe fn forbid(start: NonNull<u8>, len: usize) -> bool {
     // SAFETY: by this function's contract nobody's memory is taken away.
-    unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_NONE) == 0 }
+    unsafe { c::mprotect(start.as_ptr().cast(), len, c::PROT_NONE) == 0 }
 }
 
 /// Asks for huge pages. A hint: nothing depends on the outcome.
 pub(crate) fn advise_huge(pages: Pages) {
     // SAFETY: the advice changes no content, whatever the range.
-    unsafe { libc::madvise(pages.start.as_ptr().cast(), pages.len, libc::MADV_HUGEPAGE) };
+    unsafe { c::madvise(pages.start.as_ptr().cast(), pages.len, c::MADV_HUGEPAGE) };
 }
