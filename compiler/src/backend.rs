@@ -65,7 +65,7 @@ pub struct Compiled {
     pub times: StepTimes,
 }
 
-/// Compiles functions into `module`, which is one for `target`. Entry points are exported as `PROGRAM_FUNCTION`.
+/// Compiles functions into `module`, which is one for `target`. The symbols of entry points are local, `PROGRAM_FUNCTION`.
 ///
 /// # Errors
 /// [`CompileError::Source`] if something is too large (`E0610` to `E0612`), a function breaks a rule of Kernel IR (`K01`), or
@@ -191,15 +191,22 @@ fn check_interface(
 }
 
 impl StepTimes {
+    /// Adds the times of another compilation.
+    pub fn add(&mut self, other: StepTimes) {
+        for (name, more) in other.0 {
+            match self.0.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, time)) => *time += more,
+                None => self.0.push((name, more)),
+            }
+        }
+    }
+
     /// Runs a step and adds the time that it took.
     fn step<T>(&mut self, name: &'static str, run: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = run();
         let took = start.elapsed();
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, time)) => *time += took,
-            None => self.0.push((name, took)),
-        }
+        self.add(StepTimes(vec![(name, took)]));
         result
     }
 }

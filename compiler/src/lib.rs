@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod artefact;
 pub mod backend;
 pub mod call;
 pub mod codegen;
@@ -16,7 +17,6 @@ pub mod listing;
 pub mod lower;
 pub mod memory;
 pub mod nn;
-pub mod object;
 pub mod ops;
 pub mod optimizers;
 pub mod passes;

@@ -38,7 +38,7 @@ pub const MAX_CONSTANT_BYTES: usize = 1 << 30;
 /// What an entry point is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct EntryParts<'a> {
-    /// Name of its symbol, which is exported.
+    /// Name of its symbol, which is local: whoever exports it does so under a name and with arguments of their own.
     pub symbol: &'a str,
     /// The function, with kernels in order of execution.
     pub function: &'a KernelFunction,
@@ -62,7 +62,7 @@ pub fn emit_entry(
     let mut signature = Signature::new(target.call_conv());
     signature.params.extend([AbiParam::new(types::I64); 4]);
     signature.returns.push(AbiParam::new(types::I32));
-    let func = module.declare_function(parts.symbol, Linkage::Export, &signature)?;
+    let func = module.declare_function(parts.symbol, Linkage::Local, &signature)?;
     let constants = define_constants(module, parts)?;
     let mode = fpmode::declare(module, target)?;
     let mut context = module.make_context();

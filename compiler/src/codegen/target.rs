@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable, Flags};
-use target_lexicon::{Architecture, Triple};
+use target_lexicon::{Architecture, BinaryFormat, OperatingSystem, Triple};
 
 use super::{CodegenError, Vectors};
 use crate::types::DType;
@@ -109,7 +109,13 @@ impl Target {
         let parsed = triple
             .parse::<Triple>()
             .map_err(|e| CodegenError::Target(format!("there is no target `{triple}`: {e}")))?;
-        Target::new(parsed, cpu.parse()?)
+        // Without a system, object files are ELF unless the triple says otherwise.
+        let is_bare = parsed.operating_system == OperatingSystem::None_;
+        let binary_format = match parsed.binary_format {
+            BinaryFormat::Unknown if is_bare => BinaryFormat::Elf,
+            known => known,
+        };
+        Target::new(Triple { binary_format, ..parsed }, cpu.parse()?)
     }
 
     /// The target with this triple and level.
@@ -164,6 +170,25 @@ impl Target {
             target.vectors = Vectors::Cranelift { partial: false };
         }
         Ok(target)
+    }
+
+    /// The same triple at the highest level with a name that this target has all instructions of: code that can say what
+    /// it needs.
+    ///
+    /// # Errors
+    /// As [`Target::new`].
+    pub fn at_named_level(&self) -> Result<Target, CodegenError> {
+        if self.level != CpuLevel::Native {
+            return Ok(self.clone());
+        }
+        let isa = self.isa()?;
+        let has = |setting: &str| {
+            isa.isa_flags().iter().any(|flag| flag.name == setting && flag.as_bool() == Some(true))
+        };
+        let levels = [CpuLevel::X86_64V4, CpuLevel::X86_64V3, CpuLevel::X86_64V2];
+        let is_x86 = self.triple.architecture == Architecture::X86_64;
+        let level = levels.into_iter().find(|level| is_x86 && level.x86_settings().iter().all(|s| has(s)));
+        Target::new(self.triple.clone(), level.unwrap_or(CpuLevel::Generic))
     }
 
     /// The triple.
@@ -226,6 +251,11 @@ impl Target {
 
     fn isa_with(&self, is_pic: &str) -> Result<OwnedTargetIsa, CodegenError> {
         let refused = |e: &dyn fmt::Display| CodegenError::Target(format!("`{}`: {e}", self.triple));
+        let tls_model = match self.triple.binary_format {
+            BinaryFormat::Macho => "macho",
+            BinaryFormat::Coff => "coff",
+            _ => "elf_gd",
+        };
         let mut flags = settings::builder();
         for (name, value) in [
             ("opt_level", "speed"),
@@ -233,6 +263,7 @@ impl Target {
             ("is_pic", is_pic),
             ("enable_probestack", "false"),
             ("unwind_info", "false"),
+            ("tls_model", tls_model),
         ] {
             flags.set(name, value).map_err(|e| refused(&e))?;
         }

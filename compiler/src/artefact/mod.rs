@@ -1,0 +1,312 @@
+//! A model as a native library: object files, and the C header that says what is in them.
+//!
+//! Two object files are made from one program. The first is freestanding: code and constants, the raw functions
+//! (`raw`), and a description of the program; it refers to nothing. The second (`interface`) has the functions that
+//! most programs call, each a few instructions; it refers to the first and to the runtime, with which whoever links
+//! them links it too. `describe` writes the description, `header` the header, `names` makes names in C, `levels` puts
+//! code for several CPU levels into one file.
+
+mod describe;
+mod emit;
+mod header;
+mod interface;
+mod levels;
+mod names;
+mod raw;
+
+pub use names::check_name;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bessemer_runtime::abi::ProgramLayout;
+use cranelift_module::{Linkage, Module, default_libcall_names};
+use cranelift_object::{ObjectBuilder, ObjectModule};
+use target_lexicon::{Architecture, BinaryFormat, OperatingSystem, Triple};
+
+use crate::backend::{CompileError, Source, SourceModule, StepTimes, compile_into};
+use crate::codegen::{CodegenError, Target};
+use crate::diagnostic::Diagnostic;
+use crate::listing::{self, Listing};
+use crate::program::{NamedType, Program};
+use crate::tensor::Tensor;
+use names::ArgumentType;
+
+/// A model to be made into a library.
+#[derive(Clone, Debug)]
+pub struct ArtefactSource {
+    /// Name of the library: all its C names begin with it.
+    pub name: String,
+    /// The variables, in the order by which code refers to them.
+    pub variables: Vec<ArtefactVariable>,
+    /// The entry points, `init` excluded.
+    pub entries: Vec<EntrySource>,
+    /// Gives variables their first values: a function without parameters and results.
+    pub init: Source,
+    /// Values that variables, by position, are given after `init`.
+    pub embedded: Vec<(usize, Tensor)>,
+    /// Whether kernels may run on several threads.
+    pub has_threads: bool,
+}
+
+/// A variable of a library.
+#[derive(Clone, Debug)]
+pub struct ArtefactVariable {
+    /// Its name and type.
+    pub variable: NamedType,
+    /// Whether it is a parameter: training changes it, and it is no slot of an optimizer.
+    pub is_trained: bool,
+    /// Whether it is the learning rate of a training step.
+    pub is_learning_rate: bool,
+}
+
+/// An entry point of a library.
+#[derive(Clone, Debug)]
+pub struct EntrySource {
+    /// Its name in the model.
+    pub name: String,
+    /// Its parameters, for any batch size.
+    pub params: Vec<NamedType>,
+    /// Its results, for any batch size.
+    pub results: Vec<NamedType>,
+    /// Whether what it computes depends on the batch size.
+    pub is_symbolic: bool,
+    /// The batch sizes to compile it for, ascending; one, if it does not depend on any.
+    pub variants: Vec<Variant>,
+}
+
+/// An entry point at one batch size.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// The batch size.
+    pub n: usize,
+    /// What to compile.
+    pub source: Source,
+}
+
+impl EntrySource {
+    /// Parameters, then results.
+    fn arguments(&self) -> impl Iterator<Item = &NamedType> {
+        self.params.iter().chain(&self.results)
+    }
+
+    /// The same, and how each is passed in C.
+    fn c_arguments(&self) -> impl Iterator<Item = (&NamedType, ArgumentType)> {
+        let params = self.params.iter().map(|param| match param.ty.rank() {
+            0 => (param, ArgumentType::Value),
+            _ => (param, ArgumentType::Address),
+        });
+        params.chain(self.results.iter().map(|result| (result, ArgumentType::Address)))
+    }
+}
+
+/// A model as a library, still to be linked.
+#[derive(Clone, Debug)]
+pub struct Artefact {
+    /// Object file with the code; it refers to nothing.
+    pub object: ObjectCode,
+    /// Object file with the functions that need the runtime; none for systems that there is no runtime for.
+    pub interface: Option<ObjectCode>,
+    /// The C header.
+    pub header: String,
+    /// What there is to know of the code for the lowest level: an entry for every variant, in order, then `init`.
+    pub program: Program,
+    /// How much memory a caller has to provide, at any level.
+    pub layout: ProgramLayout,
+    /// How long compilation took.
+    pub times: StepTimes,
+}
+
+/// An object file.
+#[derive(Clone, Debug)]
+pub struct ObjectCode {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// The symbols that it defines for others, in order of their names, as they stand in the file.
+    pub symbols: Vec<String>,
+}
+
+/// The symbols of the runtime that the interface of a library refers to, in order of their names.
+pub fn runtime_symbols() -> Vec<String> {
+    let mut symbols: Vec<String> =
+        interface::FUNCTIONS.iter().map(|f| f.name).chain(["call"]).map(interface::runtime_symbol).collect();
+    symbols.sort_unstable();
+    symbols
+}
+
+/// Makes a library for some CPU levels of one triple, the lowest first.
+///
+/// The same source and targets give the same bytes.
+///
+/// # Errors
+/// E0721 to E0723 for names and sizes that C cannot have; as [`compile_into`]; and [`CodegenError::Target`] if there
+/// are no object files for the target, it lacks instructions for which Cranelift would call a library, or the targets are
+/// not levels of one triple in ascending order.
+pub fn compile(source: &ArtefactSource, targets: &[Target]) -> Result<Artefact, CompileError> {
+    check(source)?;
+    let Some(lowest) = targets.first() else {
+        return Err(CodegenError::Target("no CPU level is named".into()).into());
+    };
+    check_targets(targets)?;
+    let header = header::Header::new(source);
+    let mut file = ObjectFile::new(source, lowest)?;
+    let (mut code, mut programs, mut times) = (Vec::new(), Vec::new(), StepTimes::default());
+    for target in targets {
+        let isa = target.isa()?;
+        let mut module = levels::Leveled::new(&mut file.module, isa);
+        let compiled = compile_into(&mut module, target, module_of(source, &suffix(target, targets)))?;
+        code.push(compiled.entries);
+        programs.push(compiled.program);
+        times.add(compiled.times);
+    }
+    let layout = programs.iter().map(Program::layout).reduce(|a, b| ProgramLayout {
+        scratch_bytes: a.scratch_bytes.max(b.scratch_bytes),
+        scratch_bytes_per_worker: a.scratch_bytes_per_worker.max(b.scratch_bytes_per_worker),
+        ..a
+    });
+    let (mut programs, numbers) =
+        (programs, targets.iter().map(|t| levels::number(t.level())).collect::<Vec<_>>());
+    let (program, layout) = (programs.swap_remove(0), layout.expect("there is a target"));
+    let head = describe::Head { layout, interface: header.hash(), level: numbers[0] };
+    let description = describe::describe(source, &program, &head)?;
+    let raw = raw::Raw { source, target: lowest, state: &program.state, levels: &numbers, code: &code };
+    raw.emit(&mut file.module, &description)?;
+    let object = file.finish(true)?;
+
+    // The runtime is for Linux; elsewhere the freestanding functions are all there is.
+    let has_interface = lowest.triple().operating_system == OperatingSystem::Linux;
+    let interface = has_interface.then(|| {
+        let mut file = ObjectFile::new(source, lowest)?;
+        interface::emit(source, &mut file.module, lowest)?;
+        file.finish(false)
+    });
+    let interface = interface.transpose()?;
+    let header = header.text(&program, &layout, targets, has_interface);
+    Ok(Artefact { object, interface, header, program, layout, times })
+}
+
+/// The code of a library as text, in the order of its emission, for each level.
+///
+/// # Errors
+/// As [`compile`].
+pub fn list(source: &ArtefactSource, targets: &[Target]) -> Result<Vec<Listing>, CompileError> {
+    check(source)?;
+    check_targets(targets)?;
+    let mut listings = Vec::new();
+    for target in targets {
+        listings.extend(listing::list(module_of(source, &suffix(target, targets)), target)?.1);
+    }
+    Ok(listings)
+}
+
+/// What the names of functions for one of several levels end with.
+fn suffix(target: &Target, targets: &[Target]) -> String {
+    if targets.len() > 1 { format!(".v{}", levels::number(target.level())) } else { String::new() }
+}
+
+/// Refuses what C cannot have.
+fn check(source: &ArtefactSource) -> Result<(), Diagnostic> {
+    check_name(&source.name)?;
+    names::check_entries(source)?;
+    for entry in &source.entries {
+        if let Some(argument) = entry.arguments().find(|argument| describe::size(&argument.ty).is_none()) {
+            let message = format!("`{}` of `@{}` cannot be an argument in C", argument.name, entry.name);
+            return Err(Diagnostic::new("E0723", message).note(format!(
+                "it is {}, whose size is not a number of bytes times the batch size",
+                argument.ty
+            )));
+        }
+    }
+    let init = &source.init;
+    if !init.params.is_empty() || !init.results.is_empty() {
+        return Err(Diagnostic::new("E0723", "`@init` of a library must have no parameters and no results")
+            .help("rename the function in the model"));
+    }
+    Ok(())
+}
+
+fn check_targets(targets: &[Target]) -> Result<(), CodegenError> {
+    let number = |target: &Target| levels::number(target.level());
+    let ascend =
+        targets.windows(2).all(|two| two[0].triple() == two[1].triple() && number(&two[0]) < number(&two[1]));
+    match ascend {
+        true => Ok(()),
+        false => Err(CodegenError::Target(
+            "several CPU levels must be levels of x86-64, from the lowest to the highest".into(),
+        )),
+    }
+}
+
+/// All functions of a library: every variant, then `init`.
+fn module_of(source: &ArtefactSource, suffix: &str) -> SourceModule {
+    let renamed = |function: &Source, name: String| {
+        let mut function = function.clone();
+        function.kernels.name = name;
+        function
+    };
+    let variants = source.entries.iter().flat_map(|entry| {
+        entry.variants.iter().map(move |variant| {
+            let n = if entry.is_symbolic { format!(".n{}", variant.n) } else { String::new() };
+            renamed(&variant.source, format!("{}{n}{suffix}", entry.name))
+        })
+    });
+    let functions = variants.chain([renamed(&source.init, format!("init{suffix}"))]).collect();
+    let variables = source.variables.iter().map(|v| v.variable.clone()).collect();
+    SourceModule { name: source.name.clone(), variables, functions }
+}
+
+/// An object file in the making.
+struct ObjectFile {
+    module: ObjectModule,
+    /// Library functions that code would call.
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl ObjectFile {
+    fn new(source: &ArtefactSource, target: &Target) -> Result<ObjectFile, CodegenError> {
+        let Triple { architecture, binary_format, .. } = target.triple();
+        if matches!((architecture, binary_format), (Architecture::Aarch64(_), BinaryFormat::Coff)) {
+            return Err(unavailable(target, &"Cranelift 0.135 has no relocations for it"));
+        }
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let called = Arc::clone(&calls);
+        let standard = default_libcall_names();
+        let names = Box::new(move |call| {
+            let name = format!("{call}");
+            called.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+            standard(call)
+        });
+        let builder = ObjectBuilder::new(target.isa()?, source.name.as_str(), names)
+            .map_err(|e| unavailable(target, &e))?;
+        Ok(ObjectFile { module: ObjectModule::new(builder), calls })
+    }
+
+    fn finish(self, is_freestanding: bool) -> Result<ObjectCode, CodegenError> {
+        let triple = self.module.isa().triple().clone();
+        let unavailable =
+            |e: &dyn std::fmt::Display| CodegenError::Target(format!("no object file for `{triple}`: {e}"));
+        let declarations = self.module.declarations();
+        let functions = declarations.get_functions().map(|(_, f)| (f.linkage, f.name.as_deref()));
+        let data = declarations.get_data_objects().map(|(_, d)| (d.linkage, d.name.as_deref()));
+        let prefix = if triple.binary_format == BinaryFormat::Macho { "_" } else { "" };
+        let exported = functions.chain(data).filter(|(linkage, _)| *linkage == Linkage::Export);
+        let mut symbols: Vec<String> =
+            exported.filter_map(|(_, name)| Some(format!("{prefix}{}", name?))).collect();
+        symbols.sort_unstable();
+        let object = self.module.finish();
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        // The place of a thread's own data is told by the system's loader.
+        let allowed = if is_freestanding { "" } else { "ElfTlsGetAddr" };
+        if let Some(call) = calls.iter().find(|call| *call != allowed) {
+            return Err(unavailable(&format!("the code would call the library function `{call}`")));
+        }
+        let bytes = object.emit().map_err(|e| unavailable(&e))?;
+        Ok(ObjectCode { bytes, symbols })
+    }
+}
+
+fn unavailable(target: &Target, error: &dyn std::fmt::Display) -> CodegenError {
+    CodegenError::Target(format!("no object file for `{}`: {error}", target.triple()))
+}
+
+#[cfg(test)]
+mod tests;
