@@ -1,7 +1,7 @@
 //! From a module to programs: the façade's straight line through the compiler.
 
 use bessemer_compiler::backend::{Source, SourceModule, StepTimes, arrange};
-use bessemer_compiler::codegen::{CpuLevel, Target};
+use bessemer_compiler::codegen::{CodegenError, CpuLevel, Target};
 use bessemer_compiler::diagnostic::{Diagnostic, Diagnostics};
 use bessemer_compiler::graph::{Function, FunctionId, Module, ValueId, Variable, bind};
 use bessemer_compiler::kernel::KernelFunction;
@@ -154,4 +154,31 @@ pub fn target(cpu: &str) -> Result<Target, Error> {
     level
         .and_then(|level| Target::new(Target::host()?.triple().clone(), level))
         .map_err(|error| Diagnostic::new("E0711", error.to_string()).into())
+}
+
+/// The targets of a library: a triple (this machine's where none is named) at one or several CPU levels, the lowest first.
+/// A level of x86-64 may be named `v3` for `x86-64-v3`; `native` is the highest that this machine has.
+///
+/// # Errors
+/// E0711 if a name is unknown, no code can be emitted for a target, or several levels are not all of x86-64.
+pub fn levels(triple: Option<&str>, cpus: &[String]) -> Result<Vec<Target>, Error> {
+    let unsupported = |error: CodegenError| Diagnostic::new("E0711", error.to_string());
+    let host = Target::host().map_err(unsupported)?.triple().to_string();
+    let triple = triple.unwrap_or(&host);
+    let default = match triple == host {
+        true => "native",
+        false if triple.starts_with("x86_64") => "x86-64-v3",
+        false => "generic",
+    };
+    let names = if cpus.is_empty() { vec![default.to_owned()] } else { cpus.to_vec() };
+    let mut targets = Vec::new();
+    for name in names {
+        let name = if ["v2", "v3", "v4"].contains(&&*name) { format!("x86-64-{name}") } else { name };
+        let target = Target::parse(triple, &name).and_then(|target| target.at_named_level());
+        targets.push(target.map_err(unsupported)?);
+    }
+    // By their names, levels are in order.
+    targets.sort_by_key(|target| target.level().to_string());
+    targets.dedup();
+    Ok(targets)
 }

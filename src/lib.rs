@@ -6,9 +6,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`prelude`] | what a program that builds, trains and predicts needs |
+//! | [`artefact`] | a model as a native library: object files, header, shared library |
 //! | [`compile`] | the way from a module to code, for tools that look at it |
 //! | [`compiler`], [`runtime`], [`train`] | the crates underneath |
 
+pub mod artefact;
 pub mod compile;
 mod error;
 mod feed;

@@ -66,7 +66,8 @@ fn prints(args: &[&str], says: &[&str]) -> String {
 fn wrong_use_exits_with_2() {
     let model = model("use.bsm");
     fails(&[], 2, "Usage: bessemer <COMMAND>");
-    fails(&["compile"], 2, "unrecognized subcommand");
+    fails(&["train"], 2, "unrecognized subcommand");
+    fails(&["compile"], 2, "required arguments");
     fails(&["verify"], 2, "required arguments");
     fails(&["inspect", &model, "--stage", "ast"], 2, "possible values");
     fails(&["inspect", &model, "--batch=-1"], 2, "--batch");

@@ -14,11 +14,11 @@ mod spiral;
 
 use std::path::{Path, PathBuf};
 
+use bessemer::artefact::{ArtefactOptions, Weights, artefact_source};
 use bessemer::compile::Model;
-use bessemer::compiler::backend::SourceModule;
+use bessemer::compiler::artefact;
 use bessemer::compiler::codegen::Target;
 use bessemer::compiler::memory;
-use bessemer::compiler::object::emit_object;
 use bessemer::compiler::pipeline::{OptLevel, Options};
 use bessemer::compiler::program::StateLayout;
 use bessemer::graph::Module;
@@ -71,22 +71,25 @@ fn objects_of_all_entry_points_have_no_undefined_symbol() {
         let target = Target::parse(triple, level).unwrap();
         for model in networks(&target) {
             let name = &model.module().name;
-            let mut source =
-                SourceModule { name: name.clone(), variables: model.variables(), functions: vec![] };
-            for (_, f) in model.entry_points() {
-                let lowered = model.lower(f, 33).unwrap_or_else(|e| panic!("{e}"));
-                source.functions.extend(model.source(&lowered).functions);
-            }
-            let (compiled, bytes) =
-                emit_object(source, &target).unwrap_or_else(|e| panic!("`{name}` for {target}: {e}"));
-            let file = object::File::parse(bytes.as_slice()).unwrap();
+            let options = ArtefactOptions {
+                name: name.clone(),
+                entries: Vec::new(),
+                batch: "33".parse().unwrap(),
+                weights: Weights::External,
+                threads: true,
+            };
+            let (source, _) =
+                artefact_source(model.module(), &model, &options).unwrap_or_else(|e| panic!("{e}"));
+            let artefact = artefact::compile(&source, std::slice::from_ref(&target))
+                .unwrap_or_else(|e| panic!("`{name}` for {target}: {e}"));
+            let file = object::File::parse(&*artefact.object.bytes).unwrap();
             let undefined = file.symbols().filter(|s| s.is_undefined()).map(|s| s.name().unwrap());
             // The first symbol of an ELF file is the null symbol, and refers to nothing.
             let undefined: Vec<&str> = undefined.filter(|name| !name.is_empty()).collect();
             assert_eq!(undefined, [""; 0], "`{name}` for {target}");
-            assert!(compiled.program.entries.len() >= 4, "`{name}` has entry points");
-            for entry in &compiled.program.entries {
-                let symbol = file.symbol_by_name(&format!("{name}_{}", entry.name));
+            assert!(source.entries.len() >= 3, "`{name}` has entry points");
+            for entry in &source.entries {
+                let symbol = file.symbol_by_name(&format!("{name}_raw_{}", entry.name));
                 assert!(symbol.is_some_and(|s| s.is_global() && s.is_definition()), "{}", entry.name);
             }
         }

@@ -4,6 +4,7 @@
 //! cannot be read.
 
 mod bench;
+mod compile;
 mod inspect;
 mod table;
 mod verify;
@@ -31,6 +32,7 @@ enum Command {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Bench(bench::Args),
+    Compile(Box<compile::Args>),
 }
 
 /// Which model, and how it is compiled.
@@ -133,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Compile(args) => compile::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ mod call;
 mod entry;
 mod outputs;
 mod state;
-mod weights;
+pub(crate) mod weights;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};

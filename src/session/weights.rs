@@ -19,7 +19,7 @@ use crate::error::names;
 /// # Errors
 /// For every such variable that cannot be read: E0801 if the file cannot be opened, E0802 if it is no safetensors file,
 /// E0803 if the tensor is not in it, E0804 if it has another type.
-pub(super) fn read(module: &Module) -> Result<Vec<(String, Tensor)>, Diagnostics> {
+pub(crate) fn read(module: &Module) -> Result<Vec<(String, Tensor)>, Diagnostics> {
     let folder = module.source.as_ref().and_then(|s| Path::new(&s.name).parent());
     let mut files: BTreeMap<PathBuf, Vec<(&Variable, &str)>> = BTreeMap::new();
     let mut errors = Vec::new();

@@ -1,0 +1,131 @@
+//! What the files are: what they refer to, what they export, how large they are, and what stands in their way.
+
+use std::path::Path;
+
+use crate::support::*;
+
+/// The C functions that `folder/mnist.h` declares.
+fn declared(folder: &Path) -> Vec<String> {
+    let header = std::fs::read_to_string(folder.join("mnist.h")).unwrap();
+    let lines = header.lines().filter(|line| !line.starts_with(' ') && line.ends_with(");"));
+    let mut names: Vec<String> = lines
+        .filter(|line| !line.starts_with("typedef"))
+        .map(|line| line.split('(').next().unwrap().rsplit([' ', '*']).next().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_object_file_refers_to_nothing_and_the_library_to_the_c_library_only() {
+    let folder = folder("files");
+    let prefix = folder.join("mnist");
+    let entries = "predict,train_step,eval";
+    compile(
+        &mnist(),
+        &["-o", prefix.to_str().unwrap(), "--emit", "so,header,obj,staticlib", "--entry", entries],
+    );
+    let (object, library) = (folder.join("mnist.o"), folder.join("mnist.so"));
+    assert_eq!(run("nm", ["-u".as_ref(), object.as_os_str()]), "");
+
+    let defined = run("nm", ["-D".as_ref(), "--defined-only".as_ref(), library.as_os_str()]);
+    let exported: Vec<&str> = defined.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    let hidden = ["mnist_raw_call", "mnist_raw_program"];
+    let mut shown: Vec<&str> = exported.iter().copied().filter(|name| !hidden.contains(name)).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, declared(&folder), "all that is exported is declared, and the other way round");
+
+    let dynamic = run("readelf", ["-dW".as_ref(), library.as_os_str()]);
+    let needed: Vec<&str> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
+    // The loader is a part of the C library; it tells where a thread's own data is.
+    assert!(needed.iter().all(|line| line.contains("[libc.so") || line.contains("[ld-linux")), "{needed:?}");
+    assert!(!dynamic.contains("TEXTREL"), "{dynamic}");
+    assert!(dynamic.contains("BIND_NOW") && dynamic.contains("Library soname: [mnist.so]"), "{dynamic}");
+    let segments = run("readelf", ["-lW".as_ref(), library.as_os_str()]);
+    let flags = |segment: &str| segments.lines().find(|line| line.contains(segment)).map(str::to_owned);
+    assert!(flags("GNU_RELRO").is_some(), "{segments}");
+    assert!(flags("GNU_STACK").is_some_and(|line| line.contains(" RW ")), "{segments}");
+
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let stripped = folder.join("stripped.so");
+    run("strip", ["-o".as_ref(), stripped.as_os_str(), library.as_os_str()]);
+    assert!(size(&stripped) <= 150_000, "{}", size(&stripped));
+    assert!(size(&object) <= 60_000, "{}", size(&object));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let emit = "so,header,obj,staticlib,ir,asm,pkgconfig,cmake";
+    let make = |name: &str| {
+        let folder = folder(name);
+        compile(&mnist(), &["-o", folder.join("mnist").to_str().unwrap(), "--emit", emit, "-q"]);
+        let mut files: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let (first, second) = (make("same-1"), make("same-2"));
+    assert_eq!(first.len(), 8);
+    for ((name, a), (_, b)) in first.iter().zip(&second) {
+        assert!(a == b, "{name:?} differs");
+    }
+}
+
+#[test]
+fn headers_are_clean_in_c_and_cpp() {
+    let folder = folder("headers");
+    let prefix = folder.join("mnist");
+    compile(&mnist(), &["-o", prefix.to_str().unwrap(), "--emit", "header", "-q"]);
+    let bare = folder.join("bare");
+    compile(
+        &mnist(),
+        &["-o", bare.to_str().unwrap(), "--emit", "header", "-q", "--target", "aarch64-unknown-none"],
+    );
+    for header in ["mnist.h", "bare.h"].map(|name| folder.join(name)) {
+        let header = header.to_str().unwrap();
+        let warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"];
+        for (compiler, language, standard) in [
+            ("cc", "c", "-std=c11"),
+            ("cc", "c", "-std=c99"),
+            ("c++", "c++", "-std=c++11"),
+            ("c++", "c++", "-std=c++20"),
+        ] {
+            run(compiler, [&["-x", language, standard], &warnings[..], &[header]].concat());
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_said() {
+    let folder = folder("refused");
+    let model = mnist().display().to_string();
+    let at = |name: &str| folder.join(name).display().to_string();
+    let out = at("mnist");
+    for (args, code, says) in [
+        (&["--name", "int"][..], 2, "E0721"),
+        (&["--name", "a-b"], 2, "choose another with `--name`"),
+        (&["--batch", "0"], 2, "E0724"),
+        (&["--batch", "1..1000"], 2, "at most 64"),
+        (&["--entry", "predikt"], 1, "E0702"),
+        (&["--target", "wasm32-unknown-unknown"], 2, "E0711"),
+        (&["--target", "aarch64-unknown-linux-gnu"], 2, "E0726"),
+        (&["--target-cpu", "pentium"], 2, "there is no CPU level `pentium`"),
+        (&["--target-cpu", "v2,v3", "--target", "aarch64-unknown-linux-gnu"], 2, "does not fit"),
+        (&["--linker", "no-such-compiler"], 2, "cannot run the linker `no-such-compiler`"),
+        (&["--linker", "false"], 2, "the linker `false` failed"),
+        (&["--runtime", "/nowhere/runtime.o"], 2, "E0801"),
+        (&["--runtime", &model], 2, "E0725"),
+        (&["--emit", "exe"], 2, "possible values"),
+        (&["--disable-pass", "fuse"], 2, "E0701"),
+    ] {
+        let (found, text) = compile_fails(&[&[&model, "-o", &out], args].concat());
+        assert_eq!(found, code, "{args:?}: {text}");
+        assert!(text.contains(says), "{args:?}: {text}");
+    }
+    let (code, text) = compile_fails(&[&model, "-o", "/proc/nowhere/mnist", "--name", "mnist"]);
+    assert!(code == 2 && text.contains("E0727") && text.contains("cannot write"), "{text}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is left behind");
+}
