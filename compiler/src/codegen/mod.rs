@@ -36,6 +36,7 @@ mod testing;
 mod tests;
 mod tile;
 mod vectors;
+mod wide;
 
 pub(crate) use check::check;
 pub(crate) use fold::accumulators_fit;
