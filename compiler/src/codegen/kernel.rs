@@ -5,7 +5,7 @@ use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
 use super::task::{Task, task_signature};
-use super::{CodegenError, Target, cranelift};
+use super::{CodegenError, Target, Vectors, cranelift, wide};
 use crate::kernel::{BufferId, Kernel, KernelFunction};
 
 /// A kernel that was emitted into a module.
@@ -34,9 +34,17 @@ pub fn emit_kernel(
 ) -> Result<EmittedKernel, CodegenError> {
     let task = task(target, function, kernel)?;
     let func = declare(module, target, function, kernel)?;
-    // Where the target has vectors that Cranelift does not know, the task is bytes that the module takes as they are.
-    let mut context = cranelift::build_task(module, target, &task)?;
-    module.define_function(func, &mut context)?;
+    match target.vectors() {
+        // The module takes the bytes as they are.
+        Vectors::Wide(level) => {
+            let bytes = wide::assemble_task(level, &task);
+            module.define_function_bytes(func, wide::ALIGNMENT, &bytes, &[])?;
+        }
+        Vectors::None | Vectors::Cranelift { .. } => {
+            let mut context = cranelift::build_task(module, target, &task)?;
+            module.define_function(func, &mut context)?;
+        }
+    }
     Ok(EmittedKernel {
         func,
         worker_bytes: task.layout.worker_bytes,

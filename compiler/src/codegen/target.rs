@@ -7,6 +7,7 @@ use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable, Flags};
 use target_lexicon::{Architecture, BinaryFormat, OperatingSystem, Triple};
 
+use super::wide::Level;
 use super::{CodegenError, Vectors};
 use crate::types::DType;
 
@@ -19,7 +20,7 @@ pub enum CpuLevel {
     X86_64V2,
     /// AVX2 and FMA.
     X86_64V3,
-    /// AVX-512 F, VL and DQ.
+    /// AVX-512 F, BW, CD, DQ and VL.
     X86_64V4,
     /// What every CPU of the architecture has (aarch64, riscv64).
     Generic,
@@ -169,6 +170,15 @@ impl Target {
         if has_vectors {
             target.vectors = Vectors::Cranelift { partial: false };
         }
+        // Registers that a function must keep are those of System V.
+        if x86
+            && target.call_conv() == CallConv::SystemV
+            && CpuLevel::X86_64V3.x86_settings().iter().all(|s| has(s))
+        {
+            let has_avx512 =
+                CpuLevel::X86_64V4.x86_settings().iter().all(|s| has(s)) && target.has_bytes_of_avx512();
+            target.vectors = Vectors::Wide(if has_avx512 { Level::Avx512 } else { Level::Avx2 });
+        }
         Ok(target)
     }
 
@@ -187,8 +197,25 @@ impl Target {
         };
         let levels = [CpuLevel::X86_64V4, CpuLevel::X86_64V3, CpuLevel::X86_64V2];
         let is_x86 = self.triple.architecture == Architecture::X86_64;
-        let level = levels.into_iter().find(|level| is_x86 && level.x86_settings().iter().all(|s| has(s)));
+        let has_all = |level: &CpuLevel| {
+            level.x86_settings().iter().all(|s| has(s))
+                && (*level != CpuLevel::X86_64V4 || self.has_bytes_of_avx512())
+        };
+        let level = levels.into_iter().find(|level| is_x86 && has_all(level));
         Target::new(self.triple.clone(), level.unwrap_or(CpuLevel::Generic))
+    }
+
+    /// Whether AVX-512 is there with all that level x86-64-v4 has of it, of which Cranelift does not know everything.
+    fn has_bytes_of_avx512(&self) -> bool {
+        match self.level {
+            CpuLevel::X86_64V4 => true,
+            #[cfg(target_arch = "x86_64")]
+            CpuLevel::Native => {
+                std::arch::is_x86_feature_detected!("avx512bw")
+                    && std::arch::is_x86_feature_detected!("avx512cd")
+            }
+            _ => false,
+        }
     }
 
     /// The triple.

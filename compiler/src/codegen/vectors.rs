@@ -1,7 +1,7 @@
 //! Which vectors a target has. Plans, schedules and costs ask here; what is emitted for a plan, an implementation of
 //! [`VectorEmitter`](super::emitter::VectorEmitter) knows.
 
-use super::cranelift;
+use super::{cranelift, wide};
 use crate::kernel::InstKind;
 use crate::types::DType;
 
@@ -19,6 +19,8 @@ pub enum Vectors {
         /// instruction for each of them, so no target says so but those of tests.
         partial: bool,
     },
+    /// AVX2 or AVX-512, through an assembler of our own.
+    Wide(wide::Level),
 }
 
 impl Vectors {
@@ -27,6 +29,8 @@ impl Vectors {
         match self {
             Vectors::None => 1,
             Vectors::Cranelift { .. } => (128 / (8 * dtype.bytes())).max(1),
+            // Bytes are lanes of 32 bits.
+            Vectors::Wide(level) => level.vector_bytes() / dtype.bytes().max(4),
         }
     }
 
@@ -35,6 +39,8 @@ impl Vectors {
         match self {
             Vectors::None => &[],
             Vectors::Cranelift { .. } => &[2, 4],
+            Vectors::Wide(wide::Level::Avx2) => &[2, 4, 8],
+            Vectors::Wide(wide::Level::Avx512) => &[2, 4, 8, 16],
         }
     }
 
@@ -42,6 +48,7 @@ impl Vectors {
     pub(crate) fn tile_registers(self) -> Option<usize> {
         match self {
             Vectors::None | Vectors::Cranelift { .. } => None,
+            Vectors::Wide(level) => Some(level.registers()),
         }
     }
 
@@ -52,6 +59,7 @@ impl Vectors {
             Vectors::Cranelift { partial } => {
                 cranelift::has_vector_memory(dtype, lanes) && (partial || active == lanes)
             }
+            Vectors::Wide(level) => level.fits(dtype, lanes),
         }
     }
 
@@ -60,6 +68,7 @@ impl Vectors {
         match self {
             Vectors::None => false,
             Vectors::Cranelift { .. } => cranelift::fits(dtype, lanes),
+            Vectors::Wide(level) => level.fits(dtype, lanes),
         }
     }
 
@@ -69,6 +78,7 @@ impl Vectors {
         match self {
             Vectors::None => false,
             Vectors::Cranelift { .. } => cranelift::has_vector_form(kind, dtype, operand, lanes),
+            Vectors::Wide(level) => level.has_form(kind, dtype, operand, lanes),
         }
     }
 
@@ -78,6 +88,7 @@ impl Vectors {
         match self {
             Vectors::None => false,
             Vectors::Cranelift { partial } => partial,
+            Vectors::Wide(_) => true,
         }
     }
 }

@@ -34,9 +34,9 @@ fn pairs(
 }
 
 fn schedules() -> Vec<Schedule> {
-    [StageSchedule::Scalar, strip(1, 4), strip(1, 2), strip(0, 4), strip(0, 1)]
-        .map(|stage| schedule(None, &[stage]))
-        .to_vec()
+    let lanes = [2, 4, 8, 16].map(|lanes| strip(1, lanes));
+    let others = [StageSchedule::Scalar, strip(0, 4), strip(0, 16), strip(0, 1)];
+    lanes.into_iter().chain(others).map(|stage| schedule(None, &[stage])).collect()
 }
 
 fn check_pairs(what: &str, f: &KernelFunction) {

@@ -120,7 +120,8 @@ impl<'c> Scan<'c> {
             weights: SecondaryMap::new(),
             near: SecondaryMap::new(),
             wanted: SecondaryMap::new(),
-            taken: [Class::General, Class::Vector, Class::Mask].map(|c| vec![Taken::new(); count(code.level, c)]),
+            taken: [Class::General, Class::Vector, Class::Mask]
+                .map(|c| vec![Taken::new(); count(code.level, c)]),
             assigned: SecondaryMap::new(),
             spilled: Vec::new(),
         };

@@ -209,6 +209,7 @@ pub(super) fn shortest(opcode: Opcode, number: i64) -> Opcode {
         _ if i8::try_from(number).is_err() => opcode,
         Opcode::Add_rm64_imm32 => Opcode::Add_rm64_imm8,
         Opcode::Cmp_rm64_imm32 => Opcode::Cmp_rm64_imm8,
+        Opcode::Cmp_rm32_imm32 => Opcode::Cmp_rm32_imm8,
         Opcode::Imul_r64_rm64_imm32 => Opcode::Imul_r64_rm64_imm8,
         _ => opcode,
     }
@@ -234,7 +235,7 @@ fn number_kind(opcode: Opcode) -> OpKind {
         | Opcode::Add_rm64_imm8
         | Opcode::Cmp_rm64_imm8
         | Opcode::Imul_r64_rm64_imm8 => OpKind::Immediate8to64,
-        Opcode::Or_rm32_imm8 => OpKind::Immediate8to32,
+        Opcode::Or_rm32_imm8 | Opcode::And_rm32_imm8 | Opcode::Cmp_rm32_imm8 => OpKind::Immediate8to32,
         _ => OpKind::Immediate8,
     }
 }

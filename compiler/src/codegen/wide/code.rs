@@ -11,11 +11,12 @@ use cranelift_entity::packed_option::ReservedValue;
 use cranelift_entity::{PrimaryMap, entity_impl};
 use iced_x86::Code as Opcode;
 
+use super::opcodes::memory_form;
 use super::pool::{ConstantId, Pool};
 
 /// A virtual register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Reg(u32);
+pub(in crate::codegen) struct Reg(u32);
 entity_impl!(Reg, "v");
 
 /// A block.
@@ -164,6 +165,8 @@ impl Condition {
 pub(super) enum Shape {
     /// The opcode with its operands.
     Plain,
+    /// The first operand becomes zero: it is combined with itself by the opcode, three times named.
+    Zero,
     /// `result = a · b + c`: operands result, a, b, c, of which one factor or the addend may be memory; the opcode is
     /// the form 231. Which of the three forms it becomes is decided once it is known which operand dies here.
     Fma,
@@ -344,6 +347,7 @@ impl Inst {
             return false;
         }
         self.operands[usize::from(foldable.operand)] = Operand::Memory;
+        self.opcode = memory_form(self.opcode);
         self.memory = Memory { broadcast, ..memory };
         self.foldable = None;
         self.effect = match foldable.repeats {
@@ -371,7 +375,13 @@ impl Inst {
         if let Base::Reg(reg) = self.memory.base {
             each(reg);
         }
-        self.memory.index.iter().chain(self.mask.iter().map(|(reg, _)| reg)).chain(&self.tied).copied().for_each(each);
+        self.memory
+            .index
+            .iter()
+            .chain(self.mask.iter().map(|(reg, _)| reg))
+            .chain(&self.tied)
+            .copied()
+            .for_each(each);
     }
 
     /// Replaces the registers that it reads. The first operand is not among them if it is updated: that one is

@@ -145,15 +145,8 @@ impl Encoder<'_> {
         let index = memory.index.map_or(Register::None, |reg| self.physical(reg, View::Qword));
         let size = if offset == 0 && base != Register::None { 0 } else { 1 };
         let scale = u32::from(memory.scale);
-        let operand = MemoryOperand::new(
-            base,
-            index,
-            scale,
-            i64::from(offset),
-            size,
-            memory.broadcast,
-            Register::None,
-        );
+        let operand =
+            MemoryOperand::new(base, index, scale, i64::from(offset), size, memory.broadcast, Register::None);
         (operand, constant)
     }
 
@@ -187,7 +180,8 @@ impl Encoder<'_> {
 
     fn inst(&mut self, inst: &Inst) {
         let [first, rest @ ..] = inst.operands;
-        let (Operand::Reg(result, view), Shape::Set(_) | Shape::Move(_)) = (first, inst.shape) else {
+        let (Operand::Reg(result, view), Shape::Zero | Shape::Set(_) | Shape::Move(_)) = (first, inst.shape)
+        else {
             return self.plain(inst);
         };
         let compared = |operands: &[Operand]| {
@@ -196,6 +190,10 @@ impl Encoder<'_> {
             compare
         };
         match inst.shape {
+            Shape::Zero => {
+                let reg = Part::Reg(self.physical(result, view));
+                self.out.write(&build(inst.opcode, &[reg; 3]), None);
+            }
             Shape::Set(condition) => {
                 self.plain(&compared(&rest[..2]));
                 let byte = self.physical(result, View::Byte);

@@ -82,6 +82,16 @@ pub(super) fn fma_forms(opcode: Opcode) -> [Opcode; 3] {
     unreachable!("{opcode:?} is no fused multiply-add")
 }
 
+/// The opcode for an operand in memory, where that is another one.
+pub(super) fn memory_form(opcode: Opcode) -> Opcode {
+    match opcode {
+        Opcode::VEX_Vbroadcastss_xmm_xmm => Opcode::VEX_Vbroadcastss_xmm_m32,
+        Opcode::VEX_Vbroadcastss_ymm_xmm => Opcode::VEX_Vbroadcastss_ymm_m32,
+        Opcode::VEX_Vbroadcastsd_ymm_xmm => Opcode::VEX_Vbroadcastsd_ymm_m64,
+        _ => opcode,
+    }
+}
+
 macro_rules! conditions {
     ($($name:ident: $jump:ident $set:ident $dword:ident $qword:ident,)*) => {
         impl Condition {

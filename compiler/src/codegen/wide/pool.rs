@@ -37,7 +37,10 @@ impl Pool {
 
     /// All constants in a row that starts at a multiple of 64, and where each of them is in it. Only those that are
     /// `used` are there.
-    pub(super) fn place(&self, used: impl Fn(ConstantId) -> bool) -> (Vec<u8>, SecondaryMap<ConstantId, usize>) {
+    pub(super) fn place(
+        &self,
+        used: impl Fn(ConstantId) -> bool,
+    ) -> (Vec<u8>, SecondaryMap<ConstantId, usize>) {
         let mut order: Vec<_> = self.constants.keys().filter(|&id| used(id)).collect();
         order.sort_by_key(|&id| std::cmp::Reverse(self.constants[id].len()));
         let (mut row, mut places) = (Vec::new(), SecondaryMap::new());

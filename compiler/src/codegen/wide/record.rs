@@ -64,7 +64,8 @@ impl Recorder {
     pub(super) fn new(level: Level) -> Recorder {
         let mut blocks = PrimaryMap::new();
         let block = blocks.push(new_block(0, false));
-        let code = Code { level, regs: PrimaryMap::new(), blocks, slots: PrimaryMap::new(), pool: Pool::default() };
+        let code =
+            Code { level, regs: PrimaryMap::new(), blocks, slots: PrimaryMap::new(), pool: Pool::default() };
         let regions = vec![Region { block, repeats: None, known: HashMap::new() }];
         Recorder { code, regions, levels: SecondaryMap::new(), stores: 0, loaded: HashMap::new() }
     }
@@ -122,7 +123,7 @@ impl Recorder {
 
     /// The result of an instruction that has no effect, for the region of level `at`.
     pub(super) fn pure_at(&mut self, at: usize, mut inst: Inst, class: Class, bytes: u8) -> Reg {
-        debug_assert_eq!(inst.effect, Effect::Pure);
+        debug_assert!(inst.effect == Effect::Pure || inst.is_constant(), "{inst:?}");
         inst.set_result(Reg::reserved_value());
         let mut known_from = 0;
         inst.each_use(|reg| known_from = known_from.max(self.levels[reg]));
@@ -218,7 +219,13 @@ impl Recorder {
 
     /// Closes a loop that carries `results` on: it runs again if the flags after `test` say so. Gives what holds them
     /// behind the loop.
-    pub(super) fn close_loop(&mut self, results: &[Reg], update: Vec<Step>, test: Inst, condition: Condition) -> Vec<Reg> {
+    pub(super) fn close_loop(
+        &mut self,
+        results: &[Reg],
+        update: Vec<Step>,
+        test: Inst,
+        condition: Condition,
+    ) -> Vec<Reg> {
         let level = self.innermost();
         let Some(Region { block: last, repeats: Some(inner), .. }) = self.regions.pop() else {
             unreachable!("the innermost region is the loop that is closed")

@@ -184,9 +184,7 @@ impl Recorder {
 
     fn product(&mut self, at: usize, reg: Reg, factor: i64) -> Reg {
         let inst = match i32::try_from(factor) {
-            Ok(_) => {
-                Inst::new(Opcode::Imul_r64_rm64_imm32, View::Qword).reg(reg, View::Qword).number(factor)
-            }
+            Ok(_) => Inst::new(Opcode::Imul_r64_rm64_imm32, View::Qword).reg(reg, View::Qword).number(factor),
             Err(_) => {
                 let factor = self.number(at, factor);
                 Inst::new(Opcode::Imul_r64_rm64, View::Qword).reg(factor, View::Qword).tied(reg)

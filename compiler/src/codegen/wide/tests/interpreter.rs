@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use iced_x86::Code as Opcode;
 
-use crate::codegen::wide::code::{Base, Code, Condition, Exit, Inst, Memory, Operand, Reg, Shape, Step, View};
+use crate::codegen::wide::code::{
+    Base, Code, Condition, Exit, Inst, Memory, Operand, Reg, Shape, Step, View,
+};
 use crate::codegen::wide::opcodes;
 
 /// The contents of a register.
@@ -135,7 +137,8 @@ impl Interpreter<'_> {
         let level = self.code.level;
         let operand = |n: usize| self.operand(inst, inst.operands[n]);
         let is = |family: opcodes::Family, view| {
-            (level == crate::codegen::wide::Level::Avx512 || view != View::Zmm) && family.at(level, view) == inst.opcode
+            (level == crate::codegen::wide::Level::Avx512 || view != View::Zmm)
+                && family.at(level, view) == inst.opcode
         };
         let view = match inst.operands {
             [Operand::Reg(_, view), ..] | [_, Operand::Reg(_, view), ..] => view,
@@ -150,7 +153,9 @@ impl Interpreter<'_> {
         }
         let tied = inst.tied.map(|reg| self.get(reg));
         let value = match (inst.shape, inst.opcode) {
-            (Shape::Set(condition), _) => of_word(i64::from(self.holds(inst, &inst.operands[1..], condition))),
+            (Shape::Set(condition), _) => {
+                of_word(i64::from(self.holds(inst, &inst.operands[1..], condition)))
+            }
             (Shape::Move(condition), _) => match self.holds(inst, &inst.operands[2..], condition) {
                 true => operand(1),
                 false => tied.unwrap(),

@@ -81,7 +81,8 @@ impl Program {
                 let (a, b) = (self.pick(|p| &p.words), self.pick(|p| &p.words));
                 let (c, d) = (self.pick(|p| &p.words), self.pick(|p| &p.words));
                 let condition = [Condition::Less, Condition::Below, Condition::Equal][self.below(3)];
-                let compared = (Opcode::Cmp_r64_rm64, (a, View::Qword), Operand::Reg(b, View::Qword), condition);
+                let compared =
+                    (Opcode::Cmp_r64_rm64, (a, View::Qword), Operand::Reg(b, View::Qword), condition);
                 let word = self.r.choose(compared, (c, d, View::Qword));
                 self.words.push(word);
             }
@@ -153,7 +154,8 @@ impl Program {
                 let constant = self.draw.int(0, 50) as f32;
                 let bytes = usize::from(bytes);
                 let id = self.r.code.pool.repeated(u64::from(constant.to_bits()), 4, bytes);
-                let inst = Inst::new(opcodes::LOAD_PS.at(level, view), view).memory(Memory::at(Base::Constant(id)));
+                let inst =
+                    Inst::new(opcodes::LOAD_PS.at(level, view), view).memory(Memory::at(Base::Constant(id)));
                 let vector = self.vector(inst);
                 self.vectors.push(vector);
             }
