@@ -10,6 +10,7 @@ use cranelift_module::{
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
 use crate::backend::{CompileError, Compiled, SourceModule, compile_into};
+use crate::codegen::kernel::disassemble;
 use crate::codegen::{CodegenError, Target};
 
 /// An emitted function as text.
@@ -17,9 +18,9 @@ use crate::codegen::{CodegenError, Target};
 pub struct Listing {
     /// Name of its symbol.
     pub symbol: String,
-    /// Cranelift's intermediate form of it, before Cranelift's own passes.
+    /// Cranelift's intermediate form of it, before Cranelift's own passes; empty if it was assembled without Cranelift.
     pub clif: String,
-    /// Its instructions, in Cranelift's notation.
+    /// Its instructions, in Cranelift's notation or, of one that was assembled without Cranelift, in Intel's.
     pub assembly: String,
 }
 
@@ -31,18 +32,26 @@ pub struct Listing {
 pub fn list(source: SourceModule, target: &Target) -> Result<(Compiled, Vec<Listing>), CompileError> {
     let builder = ObjectBuilder::new(target.isa()?, source.name.as_str(), default_libcall_names())
         .map_err(CodegenError::from)?;
-    let mut lister = Lister { module: ObjectModule::new(builder), listings: Vec::new() };
+    let mut lister = Lister { module: ObjectModule::new(builder), target, listings: Vec::new() };
     let compiled = compile_into(&mut lister, target, source)?;
     Ok((compiled, lister.listings))
 }
 
 /// A module that notes what is defined in it.
-struct Lister {
+struct Lister<'t> {
     module: ObjectModule,
+    target: &'t Target,
     listings: Vec<Listing>,
 }
 
-impl Module for Lister {
+impl Lister<'_> {
+    fn list(&mut self, func: FuncId, clif: String, assembly: String) {
+        let symbol = self.declarations().get_function_decl(func).linkage_name(func).into_owned();
+        self.listings.push(Listing { symbol, clif, assembly });
+    }
+}
+
+impl Module for Lister<'_> {
     fn isa(&self) -> &dyn TargetIsa {
         self.module.isa()
     }
@@ -88,8 +97,7 @@ impl Module for Lister {
         ctx.set_disasm(true);
         self.module.define_function_with_control_plane(func, ctx, control)?;
         let assembly = ctx.compiled_code().and_then(|code| code.vcode.clone()).unwrap_or_default();
-        let symbol = self.declarations().get_function_decl(func).linkage_name(func).into_owned();
-        self.listings.push(Listing { symbol, clif, assembly });
+        self.list(func, clif, assembly);
         Ok(())
     }
 
@@ -100,7 +108,9 @@ impl Module for Lister {
         bytes: &[u8],
         relocs: &[ModuleReloc],
     ) -> ModuleResult<()> {
-        self.module.define_function_bytes(func, alignment, bytes, relocs)
+        self.module.define_function_bytes(func, alignment, bytes, relocs)?;
+        self.list(func, String::new(), disassemble(self.target, bytes));
+        Ok(())
     }
 
     fn define_data(&mut self, data: DataId, description: &DataDescription) -> ModuleResult<()> {

@@ -115,7 +115,10 @@ fn show(args: &Args, module: &Module, model: &Model, function: &Function) -> Res
         .map_err(|error| Error::from_compile(error, model.module()))?;
     let entry = &compiled.program.entries[0];
     Ok(match stage {
-        Some(Stage::Clif) => listings.iter().map(|l| format!("; {}\n{}\n", l.symbol, l.clif)).collect(),
+        Some(Stage::Clif) => {
+            let of_cranelift = listings.iter().filter(|l| !l.clif.is_empty());
+            of_cranelift.map(|l| format!("; {}\n{}\n", l.symbol, l.clif)).collect()
+        }
         Some(Stage::Asm) => listings.iter().map(|l| format!("{}:\n{}\n", l.symbol, l.assembly)).collect(),
         Some(Stage::Memory) => memory(&entry.name, args.batch, &entry.memory),
         _ => {

@@ -3,6 +3,7 @@
 use cranelift_codegen::Context;
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
+use target_lexicon::Architecture;
 
 use super::task::{Task, task_signature};
 use super::{CodegenError, Target, Vectors, cranelift, wide};
@@ -53,7 +54,7 @@ pub fn emit_kernel(
     })
 }
 
-/// The code of a kernel for people: as Cranelift's IR before it is optimised, and as assembly.
+/// The code of a kernel for people: as Cranelift's IR before it is optimised, empty where there is none, and as assembly.
 ///
 /// # Errors
 /// As [`emit_kernel`].
@@ -62,9 +63,12 @@ pub fn dump(
     function: &KernelFunction,
     kernel: &Kernel,
 ) -> Result<(String, String), CodegenError> {
+    let task = task(target, function, kernel)?;
+    if let Vectors::Wide(level) = target.vectors() {
+        return Ok((String::new(), disassemble(target, &wide::assemble_task(level, &task))));
+    }
     let builder = ObjectBuilder::new(target.isa()?, "dump", default_libcall_names())?;
     let mut module = ObjectModule::new(builder);
-    let task = task(target, function, kernel)?;
     let func = declare(&mut module, target, function, kernel)?;
     let mut context: Context = cranelift::build_task(&mut module, target, &task)?;
     let clif = context.func.display().to_string();
@@ -72,6 +76,14 @@ pub fn dump(
     module.define_function(func, &mut context)?;
     let assembly = context.compiled_code().and_then(|code| code.vcode.clone()).unwrap_or_default();
     Ok((clif, assembly))
+}
+
+/// The instructions of a function that is given as bytes; nothing on architectures whose instructions are not known here.
+pub(crate) fn disassemble(target: &Target, bytes: &[u8]) -> String {
+    match target.triple().architecture {
+        Architecture::X86_64 => wide::disassemble(bytes),
+        _ => String::new(),
+    }
 }
 
 fn task<'k>(

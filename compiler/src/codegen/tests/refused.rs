@@ -54,7 +54,7 @@ fn schedules_that_do_not_fit() {
     for (schedule, target, says) in [
         (schedule(Some((2, 4)), &[]), &target, "no chunks"),
         (schedule(Some((0, 0)), &[]), &target, "no chunks"),
-        (schedule(None, &[strip(1, 8)]), &target, "no vectors of 8 lanes"),
+        (schedule(None, &[strip(1, 16)]), &target, "no vectors of 16 lanes"),
         (schedule(None, &[strip(1, 4)]), &scalar, "no vectors of 4 lanes"),
         (schedule(None, &[strip(2, 4)]), &target, "multiple of 4 partial results"),
         (schedule(None, &[strip(7, 4)]), &target, "partial results"),
@@ -138,8 +138,13 @@ fn code_for_every_target_needs_nothing_from_outside() {
 #[test]
 fn people_can_read_the_code() {
     let f = scheduled(&function(ROUNDS), &schedule(None, &[tile(4, 8, 4)]));
-    let target = Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap();
-    let (clif, assembly) = dump(&target, &f, &f.kernels[0]).unwrap();
+    let dumped = |triple, cpu| dump(&Target::parse(triple, cpu).unwrap(), &f, &f.kernels[0]).unwrap();
+    let (clif, assembly) = dumped("aarch64-unknown-linux-gnu", "generic");
     assert!(clif.starts_with("function") && clif.contains("fma"), "{clif}");
-    assert!(assembly.contains("vfmadd213ps"), "{assembly}");
+    assert!(assembly.contains("fmla"), "{assembly}");
+    for cpu in ["x86-64-v3", "x86-64-v4"] {
+        let (clif, assembly) = dumped("x86_64-unknown-linux-gnu", cpu);
+        assert!(clif.is_empty() && assembly.contains("vfmadd231ps xmm"), "{assembly}");
+        assert!(assembly.ends_with(" of constants and padding\n") || assembly.ends_with("  ret\n"), "{assembly}");
+    }
 }

@@ -4,6 +4,7 @@ mod allocate;
 mod assemble;
 mod code;
 mod conversions;
+mod disassemble;
 mod emitter;
 mod encode;
 mod floats;
@@ -28,6 +29,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(super) use disassemble::disassemble;
 pub(super) use task::assemble_task;
 
 use super::plan::is_shift;
