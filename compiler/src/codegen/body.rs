@@ -47,10 +47,7 @@ impl<V: Copy> Lanes<V> {
             Lanes::Uniform(v) if ty.lanes == 1 => v,
             Lanes::Uniform(v) => e.splat(ty, v),
             Lanes::Vector(v) => v,
-            Lanes::Each { scalars, active } => {
-                let first = e.splat(ty, scalars[0]);
-                (1..active).fold(first, |vector, lane| e.with_lane(ty, vector, lane, scalars[lane]))
-            }
+            Lanes::Each { scalars, active } => e.vector_of(ty, &scalars[..active]),
         }
     }
 

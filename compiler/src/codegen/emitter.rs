@@ -153,6 +153,8 @@ pub trait VectorEmitter {
         lane: usize,
         scalar: Self::Value,
     ) -> Self::Value;
+    /// Scalars in the first lanes, at least one; what is in others may be any of them.
+    fn vector_of(&mut self, ty: VectorType, scalars: &[Self::Value]) -> Self::Value;
     /// `start + lane · step`, for i32 and i64; `start` is a scalar.
     fn iota(&mut self, ty: VectorType, start: Self::Value, step: i64) -> Self::Value;
 

@@ -153,7 +153,11 @@ mod tests {
     use crate::kernel::parse;
 
     fn scheduled(text: &str) -> Schedule {
-        scheduled_for(Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap(), text)
+        scheduled_for(level("x86-64-v2"), text)
+    }
+
+    fn level(cpu: &str) -> Target {
+        Target::parse("x86_64-unknown-linux-gnu", cpu).unwrap()
     }
 
     fn scheduled_for(target: Target, text: &str) -> Schedule {
@@ -164,9 +168,13 @@ mod tests {
 
     /// `c = a · b`, where `b` is read as `[i2, i1]` or `[i1, i2]`.
     fn contraction(rows: usize, cols: usize, transposed: bool) -> Schedule {
+        scheduled(&contraction_text(rows, cols, transposed))
+    }
+
+    fn contraction_text(rows: usize, cols: usize, transposed: bool) -> String {
         let (shape, index) =
             if transposed { (format!("{cols},64"), "i1, i2") } else { (format!("64,{cols}"), "i2, i1") };
-        scheduled(&format!(
+        format!(
             r#"kernels @t {{
   buffer buf0 "a" : f32[{rows},64] param 0
   buffer buf1 "b" : f32[{shape}] param 1
@@ -183,7 +191,16 @@ mod tests {
     }}
   }}
 }}"#
-        ))
+        )
+    }
+
+    #[test]
+    fn tiles_fill_wide_registers() {
+        for (cpu, shape) in [("x86-64-v3", (4, 24, 8)), ("x86-64-v4", (14, 32, 16))] {
+            let stages = scheduled_for(level(cpu), &contraction_text(14 * 6, 64, false)).stages;
+            let [StageSchedule::Tile { rows, cols, lanes, .. }] = stages[..] else { panic!("{stages:?}") };
+            assert_eq!((rows, cols, lanes), shape, "{cpu}");
+        }
     }
 
     #[test]
@@ -251,9 +268,12 @@ mod tests {
   }
 }"#;
         assert_eq!(scheduled(text).stages, [StageSchedule::Scalar]);
-        let target = Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap();
-        let partial = target.with_vectors(Vectors::Cranelift { partial: true });
+        let partial = level("x86-64-v2").with_vectors(Vectors::Cranelift { partial: true });
         assert_eq!(scheduled_for(partial, text).stages, [StageSchedule::Strip { axis: 1, lanes: 4 }]);
+        assert_eq!(
+            scheduled_for(level("x86-64-v3"), text).stages,
+            [StageSchedule::Strip { axis: 1, lanes: 8 }]
+        );
     }
 
     #[test]

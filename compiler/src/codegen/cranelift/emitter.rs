@@ -245,6 +245,12 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
         self.builder.ins().insertlane(vector, element, lane as u8)
     }
 
+    fn vector_of(&mut self, ty: VectorType, scalars: &[Value]) -> Value {
+        let first = self.splat(ty, scalars[0]);
+        let others = scalars.iter().enumerate().skip(1);
+        others.fold(first, |vector, (lane, &scalar)| self.with_lane(ty, vector, lane, scalar))
+    }
+
     fn iota(&mut self, ty: VectorType, start: Value, step: i64) -> Value {
         let mut steps = self.int(ty, 0);
         for lane in 1..ty.lanes {

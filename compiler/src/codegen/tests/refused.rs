@@ -145,6 +145,9 @@ fn people_can_read_the_code() {
     for cpu in ["x86-64-v3", "x86-64-v4"] {
         let (clif, assembly) = dumped("x86_64-unknown-linux-gnu", cpu);
         assert!(clif.is_empty() && assembly.contains("vfmadd231ps xmm"), "{assembly}");
-        assert!(assembly.ends_with(" of constants and padding\n") || assembly.ends_with("  ret\n"), "{assembly}");
+        assert!(
+            assembly.ends_with(" of constants and padding\n") || assembly.ends_with("  ret\n"),
+            "{assembly}"
+        );
     }
 }

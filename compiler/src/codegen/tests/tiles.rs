@@ -1,6 +1,9 @@
 //! Contractions in tiles: odd sizes, panels, parts of a fold, epilogues and several folded axes.
 
-use crate::codegen::testing::{check, function, plain, schedule};
+use crate::codegen::testing::Inputs;
+use crate::codegen::testing::{
+    assert_same, check, expected, function, plain, results, schedule, scheduled, targets,
+};
 use crate::kernel::{Schedule, StageSchedule};
 
 /// Tiles for a contraction whose rows are on the first axis and columns on the second, and the other way round.
@@ -8,7 +11,9 @@ fn schedules(lanes: usize) -> Vec<Schedule> {
     let mut all = Vec::new();
     for swapped in [false, true] {
         for pack in [false, true] {
-            for (rows, cols, lanes) in [(4, 2 * lanes, lanes), (3, lanes, lanes), (2, 3, 1)] {
+            let wide = [8, 16].map(|lanes| (3, 2 * lanes, lanes));
+            let shapes = [(4, 2 * lanes, lanes), (3, lanes, lanes), (2, 3, 1)];
+            for (rows, cols, lanes) in shapes.into_iter().chain(wide) {
                 let (row_axis, row_operand) = if swapped { (1, 1) } else { (0, 0) };
                 let (rows, cols) = (rows, cols);
                 let col_axis = 1 - row_axis;
@@ -56,6 +61,39 @@ fn every_size() {
     for size in [(1, 1, 1), (3, 5, 17), (17, 17, 3), (5, 13, 0), (0, 3, 2), (4, 0, 2), (9, 24, 9)] {
         let f = function(&matmul("f32", size, 1, size.2 == 17));
         check(&format!("{size:?}"), &f, plain, &schedules(4));
+    }
+}
+
+/// Tiles of every size that fits registers, and of columns of which the last vector is any part; operands end where memory
+/// does.
+#[test]
+fn tiles_of_every_size() {
+    let tiled = targets().into_iter().filter_map(|t| Some((t.vectors().tile_registers()?, t)));
+    for (registers, target) in tiled {
+        let lanes = target.lanes(crate::types::DType::F32);
+        for vectors in 1..=2 {
+            let rows = (1..=14).filter(|rows| rows * vectors + vectors < registers);
+            for rows in rows {
+                // One tile of all rows and one of some, and a part of a vector that grows with the rows.
+                let cols = lanes * vectors + 1 + (5 * rows + vectors) % (lanes * vectors);
+                let f = function(&matmul("f32", (rows + rows.div_ceil(2), cols, 5), 1, rows % 2 == 0));
+                let expected = expected(&f, &target, Inputs::Rule(plain));
+                for pack in [false, true] {
+                    let tile = StageSchedule::Tile {
+                        row_axis: 0,
+                        col_axis: 1,
+                        rows,
+                        cols: lanes * vectors,
+                        lanes,
+                        row_operand: 0,
+                        pack,
+                    };
+                    let f = scheduled(&f, &schedule(None, &[tile]));
+                    let found = results(&f, &target, Inputs::Rule(plain));
+                    assert_same(&format!("{rows} x {vectors} on {:?}", target.vectors()), &found, &expected);
+                }
+            }
+        }
     }
 }
 

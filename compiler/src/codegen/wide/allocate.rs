@@ -147,8 +147,7 @@ impl<'c> Scan<'c> {
                 true => 0.01,
                 false => 10f32.powi(block.depth.min(6) as i32),
             };
-            let mut number = self.liveness.starts[id];
-            for step in &block.steps {
+            for (step, number) in block.steps.iter().zip(self.liveness.starts[id]..) {
                 step.each_use(|reg| self.weights[reg] += often);
                 if let Some(reg) = step.result() {
                     self.weights[reg] += often;
@@ -171,7 +170,6 @@ impl<'c> Scan<'c> {
                     }
                     _ => {}
                 }
-                number += 1;
             }
             if let Exit::Branch { test, .. } = &block.exit {
                 test.each_use(|reg| self.weights[reg] += often);

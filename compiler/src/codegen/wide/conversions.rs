@@ -4,7 +4,7 @@ use iced_x86::Code as Opcode;
 
 use super::Level;
 use super::code::{Condition, Inst, Operand, Reg, View};
-use super::emitter::{Layout, WideEmitter};
+use super::emitter::WideEmitter;
 use super::floats::predicates;
 use super::opcodes::{self, Family};
 use crate::codegen::emitter::VectorType;
@@ -169,7 +169,7 @@ impl WideEmitter {
             Level::Avx2 => {
                 let ints = self.vector(inst, result.view);
                 let kept = self.resized_mask(ordered, lanes, self.layout(bools).lane, result.lane);
-                self.commutative(opcodes::AND, Layout { lane: 4, ..result }, ints, kept)
+                self.bits(opcodes::AND, result, ints, kept)
             }
         };
         self.select_from(ty, too_large, largest, ints)

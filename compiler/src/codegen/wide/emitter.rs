@@ -75,6 +75,17 @@ impl WideEmitter {
         ty.lanes == 1 && !ty.dtype.is_float()
     }
 
+    /// The class and the bytes of registers for values of a type.
+    fn kept_in(&self, ty: VectorType) -> (Class, u8) {
+        if WideEmitter::is_general(ty) {
+            (Class::General, 8)
+        } else if self.is_mask(ty) {
+            (Class::Mask, 8)
+        } else {
+            (Class::Vector, self.layout(ty).view.bytes())
+        }
+    }
+
     /// The sum that a word is.
     pub(super) fn sum(&self, word: Word) -> Sum {
         self.words.sum(word).clone()
@@ -127,6 +138,11 @@ impl WideEmitter {
     pub(super) fn commutative(&mut self, family: Family, layout: Layout, a: Reg, b: Reg) -> Reg {
         let inst = self.inst2(family, layout, a, b).commutes();
         self.vector(inst, layout.view)
+    }
+
+    /// The same of an instruction over bits, whatever the lanes.
+    pub(super) fn bits(&mut self, family: Family, layout: Layout, a: Reg, b: Reg) -> Reg {
+        self.commutative(family, Layout { lane: 4, ..layout }, a, b)
     }
 
     /// The result of an instruction over vectors of one operand.
@@ -192,7 +208,7 @@ impl VectorEmitter for WideEmitter {
 
     fn mostly(
         &mut self,
-        _: VectorType,
+        ty: VectorType,
         c: Reg,
         then: &mut dyn FnMut(&mut Self) -> Reg,
         otherwise: &mut dyn FnMut(&mut Self) -> Reg,
@@ -200,8 +216,8 @@ impl VectorEmitter for WideEmitter {
         let test = Inst::bare(Opcode::Test_rm32_r32).reg(c, View::Dword).reg(c, View::Dword);
         let arm = self.r.open_arm(test, Condition::NotEqual, false);
         let from = then(self);
-        let outside = self.r.innermost() - 1;
-        let to = self.r.reg_like(outside, from);
+        let (class, bytes) = self.kept_in(ty);
+        let to = self.r.reg_at(self.r.innermost() - 1, class, bytes);
         self.r.push(Step::Copy { to, from });
         let first: BlockId = self.r.other_arm(&arm, true);
         let from = otherwise(self);
@@ -339,6 +355,10 @@ impl VectorEmitter for WideEmitter {
 
     fn with_lane(&mut self, ty: VectorType, vector: Reg, lane: usize, scalar: Reg) -> Reg {
         self.replace_lane(ty, vector, lane, scalar)
+    }
+
+    fn vector_of(&mut self, ty: VectorType, scalars: &[Reg]) -> Reg {
+        self.collected(ty, scalars)
     }
 
     fn iota(&mut self, ty: VectorType, start: Reg, step: i64) -> Reg {

@@ -213,11 +213,11 @@ impl Encoder<'_> {
         match *step {
             Step::Inst(ref inst) => self.inst(inst),
             Step::Copy { to, from } => {
-                let data = self.code.regs[to];
+                let (data, source) = (self.code.regs[to], self.code.regs[from]);
                 let (opcode, view) = match data.class {
                     Class::General => (Opcode::Mov_r64_rm64, View::Qword),
                     Class::Vector => {
-                        let view = View::vector(usize::from(data.bytes));
+                        let view = View::vector(usize::from(data.bytes.max(source.bytes)));
                         (opcodes::COPY.at(self.code.level, view), view)
                     }
                     Class::Mask => (Opcode::VEX_Kmovw_kr_km16, View::Mask),

@@ -191,9 +191,9 @@ impl WideEmitter {
                 let (one, other) = (self.op2(family, layout, a, b), self.op2(family, layout, b, a));
                 // They differ only where there is a NaN, or zeros of both signs.
                 let both = if max { opcodes::AND } else { opcodes::OR };
-                let both = self.commutative(both, layout, one, other);
+                let both = self.bits(both, layout, one, other);
                 let nan = self.vector(unordered, view);
-                self.commutative(opcodes::OR, layout, both, nan)
+                self.bits(opcodes::OR, layout, both, nan)
             }
         }
     }

@@ -42,7 +42,7 @@ impl WideEmitter {
         }
         let layout = self.layout(ty);
         let low = self.constant_vector(255, layout.lane, layout.view, true);
-        self.commutative(opcodes::AND, layout, a, low)
+        self.bits(opcodes::AND, layout, a, low)
     }
 
     pub(super) fn int_unary(&mut self, op: UnaryOp, ty: VectorType, a: Reg) -> Reg {
@@ -69,13 +69,13 @@ impl WideEmitter {
             }
             UnaryOp::Not => {
                 let all = self.constant_vector(u64::MAX, lane, view, true);
-                let inverted = self.commutative(opcodes::XOR, layout, a, all);
+                let inverted = self.bits(opcodes::XOR, layout, a, all);
                 self.wrap(ty, inverted)
             }
             UnaryOp::Abs if lane == 8 && self.level == Level::Avx2 => {
                 let zero = self.constant_vector(0, lane, view, true);
                 let negative = self.op2(opcodes::GREATER_Q, layout, zero, a);
-                let inverted = self.commutative(opcodes::XOR, layout, a, negative);
+                let inverted = self.bits(opcodes::XOR, layout, a, negative);
                 self.op2(opcodes::SUB_Q, layout, inverted, negative)
             }
             UnaryOp::Abs => self.op1(of_width(lane, opcodes::ABS_D, opcodes::ABS_Q), layout, a),
@@ -127,9 +127,9 @@ impl WideEmitter {
             BinaryOp::Sub => self.op2(of_width(lane, opcodes::SUB_D, opcodes::SUB_Q), layout, a, b),
             BinaryOp::Mul if narrow => self.product_of_halves(layout, a, b),
             BinaryOp::Mul => self.commutative(of_width(lane, opcodes::MUL_D, opcodes::MUL_Q), layout, a, b),
-            BinaryOp::And => self.commutative(opcodes::AND, Layout { lane: 4, ..layout }, a, b),
-            BinaryOp::Or => self.commutative(opcodes::OR, Layout { lane: 4, ..layout }, a, b),
-            BinaryOp::Xor => self.commutative(opcodes::XOR, Layout { lane: 4, ..layout }, a, b),
+            BinaryOp::And => self.bits(opcodes::AND, layout, a, b),
+            BinaryOp::Or => self.bits(opcodes::OR, layout, a, b),
+            BinaryOp::Xor => self.bits(opcodes::XOR, layout, a, b),
             BinaryOp::Min | BinaryOp::Max if narrow => {
                 let greater = self.op2(opcodes::GREATER_Q, layout, a, b);
                 let (then, otherwise) = if op == BinaryOp::Max { (a, b) } else { (b, a) };
@@ -211,7 +211,7 @@ impl WideEmitter {
             // Shifted with zeros, and the sign extended from where it is then.
             let sign = self.constant_vector(1 << 63, lane, view, true);
             let [a, sign] = [a, sign].map(|v| self.shift_vector(BinaryOp::ShrLogical, ty, v, amount));
-            let flipped = self.commutative(opcodes::XOR, layout, a, sign);
+            let flipped = self.bits(opcodes::XOR, layout, a, sign);
             return self.op2(opcodes::SUB_Q, layout, flipped, sign);
         }
         let bits = 8 * lane as i64 - 1;

@@ -1,6 +1,5 @@
 //! Constants, and the lanes of vectors.
 
-use cranelift_entity::packed_option::ReservedValue;
 use iced_x86::Code as Opcode;
 
 use super::Level;
@@ -47,10 +46,8 @@ impl WideEmitter {
     pub(super) fn constant_vector(&mut self, bits: u64, lane: usize, view: View, in_every: bool) -> Reg {
         let element = &bits.to_le_bytes()[..lane];
         if element.iter().all(|&byte| byte == 0) {
-            // A register of 16 bytes that becomes zero does so with all that is above.
-            let zero = opcodes::XOR.at(self.level, View::Xmm);
-            let inst = Inst { defines: true, ..Inst::bare(zero).reg(Reg::reserved_value(), View::Xmm) };
-            return self.vector(inst.shape(Shape::Zero), view);
+            let inst = Inst::new(opcodes::XOR.at(self.level, view), view).shape(Shape::Zero);
+            return self.vector(inst, view);
         }
         let inst = match (self.level, in_every) {
             (_, false) => {
@@ -156,8 +153,8 @@ impl WideEmitter {
             4 => (opcodes::DWORD_TO_VECTOR, View::Dword),
             _ => (opcodes::QWORD_TO_VECTOR, View::Qword),
         };
-        let inst = Inst::new(single.at(self.level), View::Xmm).reg(from, part);
-        self.vector(inst, View::Xmm)
+        let inst = Inst::new(single.at(self.level), View::Xmm);
+        self.vector(inst.reg_or_memory(from, part, part.bytes(), 0), View::Xmm)
     }
 
     /// The lowest lane of a vector register in a general one.
@@ -281,6 +278,50 @@ impl WideEmitter {
         self.vector(inst.tied(vector).masked(only, false), view)
     }
 
+    /// Scalars in the first lanes; what is in others may be any of them.
+    pub(super) fn collected(&mut self, ty: VectorType, scalars: &[Reg]) -> Reg {
+        if ty.dtype == DType::Bool {
+            let first = self.in_every_lane(ty, scalars[0]);
+            let others = scalars.iter().enumerate().skip(1);
+            return others.fold(first, |v, (lane, &scalar)| self.replace_lane(ty, v, lane, scalar));
+        }
+        let Layout { lane, .. } = self.layout(ty);
+        let mut parts: Vec<Reg> =
+            scalars.chunks(16 / lane).map(|own| self.quarter_of(ty, lane, own)).collect();
+        let mut view = View::Xmm;
+        while parts.len() > 1 {
+            let wider = if view == View::Xmm { View::Ymm } else { View::Zmm };
+            let opcode = match (self.level, wider) {
+                (Level::Avx2, _) => Opcode::VEX_Vinsertf128_ymm_ymm_xmmm128_imm8,
+                (Level::Avx512, View::Ymm) => Opcode::EVEX_Vinsertf32x4_ymm_k1z_ymm_xmmm128_imm8,
+                (Level::Avx512, _) => Opcode::EVEX_Vinsertf64x4_zmm_k1z_zmm_ymmm256_imm8,
+            };
+            parts = (parts.chunks(2))
+                .map(|pair| match *pair {
+                    [low, high] => {
+                        let inst = Inst::new(opcode, wider).reg(low, wider).reg(high, view).number(1);
+                        self.vector(inst, wider)
+                    }
+                    _ => pair[0],
+                })
+                .collect();
+            view = wider;
+        }
+        parts[0]
+    }
+
+    /// Up to 16 bytes of scalars.
+    fn quarter_of(&mut self, ty: VectorType, lane: usize, scalars: &[Reg]) -> Reg {
+        let first = match ty.dtype.is_float() {
+            true => scalars[0],
+            false => self.general_to_vector(scalars[0], lane),
+        };
+        scalars.iter().enumerate().skip(1).fold(first, |vector, (within, &scalar)| {
+            let inst = self.inserted(ty, lane, (vector, within, scalar));
+            self.vector(inst, View::Xmm)
+        })
+    }
+
     fn replace_in_quarter(&mut self, ty: VectorType, vector: Reg, lane: usize, scalar: Reg) -> Reg {
         let Layout { lane: bytes, view } = self.layout(ty);
         let scalar = match ty.dtype {
@@ -290,26 +331,7 @@ impl WideEmitter {
         let per_quarter = 16 / bytes;
         let (n, within) = (lane / per_quarter, lane % per_quarter);
         let quarter = self.quarter(view, vector, n);
-        let inst = match (ty.dtype.is_float(), bytes, within) {
-            (true, 4, _) => Inst::new(opcodes::INSERT_PS.at(self.level), View::Xmm)
-                .reg(quarter, View::Xmm)
-                .reg(scalar, View::Xmm)
-                .number(16 * within as i64),
-            (true, _, 0) => Inst::new(Opcode::VEX_Vmovsd_xmm_xmm_xmm, View::Xmm)
-                .reg(quarter, View::Xmm)
-                .reg(scalar, View::Xmm),
-            (true, _, _) => Inst::new(opcodes::UNPACK_LOW_PD.at(self.level), View::Xmm)
-                .reg(quarter, View::Xmm)
-                .reg(scalar, View::Xmm),
-            (false, 4, _) => Inst::new(opcodes::INSERT_D.at(self.level), View::Xmm)
-                .reg(quarter, View::Xmm)
-                .reg(scalar, View::Dword)
-                .number(within as i64),
-            (false, _, _) => Inst::new(opcodes::INSERT_Q.at(self.level), View::Xmm)
-                .reg(quarter, View::Xmm)
-                .reg(scalar, View::Qword)
-                .number(within as i64),
-        };
+        let inst = self.inserted(ty, bytes, (quarter, within, scalar));
         let replaced = self.vector(inst, View::Xmm);
         if view == View::Xmm {
             return replaced;
@@ -319,6 +341,25 @@ impl WideEmitter {
             .reg(replaced, View::Xmm)
             .number(n as i64);
         self.vector(inst, view)
+    }
+
+    /// Sixteen bytes with one lane replaced by a scalar.
+    fn inserted(&self, ty: VectorType, lane: usize, (quarter, within, scalar): (Reg, usize, Reg)) -> Inst {
+        let (single, part) = match (ty.dtype.is_float(), lane) {
+            (true, 4) => (opcodes::INSERT_PS, View::Xmm),
+            (true, _) if within == 0 => (opcodes::MOVE_LOW_SD, View::Xmm),
+            (true, _) => (opcodes::UNPACK_LOW_PD, View::Xmm),
+            (false, 4) => (opcodes::INSERT_D, View::Dword),
+            (false, _) => (opcodes::INSERT_Q, View::Qword),
+        };
+        let inst = Inst::new(single.at(self.level), View::Xmm).reg(quarter, View::Xmm);
+        match (ty.dtype.is_float(), lane) {
+            (true, 8) => inst.reg(scalar, part),
+            (is_float, _) => {
+                let number = if is_float { 16 * within } else { within };
+                inst.reg_or_memory(scalar, part, lane as u8, 0).number(number as i64)
+            }
+        }
     }
 
     /// `start + lane · step`.

@@ -122,7 +122,7 @@ impl WideEmitter {
             return self.masks2(mask, a, b);
         }
         let layout = self.layout(ty);
-        self.commutative(family, layout, a, b)
+        self.bits(family, layout, a, b)
     }
 
     /// An instruction over 64 bits that updates a copy of `a`.

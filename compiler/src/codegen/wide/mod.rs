@@ -1,4 +1,42 @@
-//! Kernels through an assembler of our own: AVX2 and AVX-512.
+//! Kernels on x86-64 with AVX2 or AVX-512, assembled without Cranelift, whose x86-64 back end has vectors of 128 bits.
+//!
+//! A task is *recorded* as instructions over virtual registers ([`code`]), in blocks of structured loops and arms
+//! ([`record`]), by an implementation of [`VectorEmitter`](super::emitter::VectorEmitter) ([`emitter`] and the files named by
+//! themes). Then it is *simplified* ([`simplify`]: what is unused goes, loads become operands, two-address instructions get
+//! copies), registers are *allocated* ([`allocate`], with [`liveness`] and [`spill`]), and it is *encoded* ([`encode`], with
+//! [`assemble`] and [`frame`]) by `iced-x86` to bytes that may stand anywhere: they refer to nothing but constants behind
+//! themselves.
+//!
+//! # Registers
+//!
+//! | class | holds | AVX2 | AVX-512 |
+//! |---|---|---|---|
+//! | general | words; scalar integers and bools | 15 | 15 |
+//! | vector | scalar floats; vectors | 16 of 32 bytes | 32 of 64 bytes |
+//! | mask | vectors of bools | | 7 |
+//!
+//! The stack pointer is the only register that is reserved; mask 0 stands for no mask. What does not fit lives in the
+//! stack frame, and is loaded where it is used into registers that the allocator finds like any other.
+//!
+//! # Values
+//!
+//! | dtype | scalar | vector |
+//! |---|---|---|
+//! | f32, f64 | lowest lane of a vector register | lanes of the same size |
+//! | i32, i64 | general register; upper bits of an i32 mean nothing | lanes of the same size |
+//! | u8 | general register, zero-extended to 32 bits | lanes of 32 bits, below 256 |
+//! | bool | general register, 0 or 1 | AVX-512: bits of a mask. AVX2: all bits of a lane, of 32 bits in vectors of eight, of 64 in smaller ones |
+//!
+//! A vector of any power of two of lanes that fits a register is kept in one; of vectors below 16 bytes, and of partial ones,
+//! other lanes hold anything. Partial loads and stores touch active elements only: with masks, with `vmaskmov`, and bytes of
+//! AVX2 piece by piece.
+//!
+//! # Calls
+//!
+//! Tasks follow System V's convention; targets with another one have their kernels through Cranelift. A task saves the
+//! caller's MXCSR, sets flush-to-zero and denormals-are-zero, and restores it; it ends with `vzeroupper`. The only call in
+//! it reports an index out of range: it is in a block that seldom runs, and saves by itself what is live, so that no
+//! other code pays for it.
 
 mod allocate;
 mod assemble;

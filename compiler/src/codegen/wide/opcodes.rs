@@ -48,6 +48,7 @@ impl Single {
     }
 }
 
+// Where AVX2 has none, there is `INVALID`.
 macro_rules! families {
     ($($name:ident: [$($vex:ident),*] [$($evex:ident),*],)*) => {
         $(pub(super) const $name: Family =
@@ -145,7 +146,6 @@ singles! {
     LOAD_SCALAR_SS: VEX_Vmovss_xmm_m32 EVEX_Vmovss_xmm_k1z_m32,
     STORE_SCALAR_SS: VEX_Vmovss_m32_xmm EVEX_Vmovss_m32_k1_xmm,
     I32_TO_SS: VEX_Vcvtsi2ss_xmm_xmm_rm32 EVEX_Vcvtsi2ss_xmm_xmm_rm32_er,
-    SS_TO_I32: VEX_Vcvttss2si_r32_xmmm32 EVEX_Vcvttss2si_r32_xmmm32_sae,
     I64_TO_SS: VEX_Vcvtsi2ss_xmm_xmm_rm64 EVEX_Vcvtsi2ss_xmm_xmm_rm64_er,
     SS_TO_I64: VEX_Vcvttss2si_r64_xmmm32 EVEX_Vcvttss2si_r64_xmmm32_sae,
     ADD_SD: VEX_Vaddsd_xmm_xmm_xmmm64 EVEX_Vaddsd_xmm_k1z_xmm_xmmm64_er,
@@ -163,7 +163,6 @@ singles! {
     LOAD_SCALAR_SD: VEX_Vmovsd_xmm_m64 EVEX_Vmovsd_xmm_k1z_m64,
     STORE_SCALAR_SD: VEX_Vmovsd_m64_xmm EVEX_Vmovsd_m64_k1_xmm,
     I32_TO_SD: VEX_Vcvtsi2sd_xmm_xmm_rm32 EVEX_Vcvtsi2sd_xmm_xmm_rm32_er,
-    SD_TO_I32: VEX_Vcvttsd2si_r32_xmmm64 EVEX_Vcvttsd2si_r32_xmmm64_sae,
     I64_TO_SD: VEX_Vcvtsi2sd_xmm_xmm_rm64 EVEX_Vcvtsi2sd_xmm_xmm_rm64_er,
     SD_TO_I64: VEX_Vcvttsd2si_r64_xmmm64 EVEX_Vcvttsd2si_r64_xmmm64_sae,
     SS_TO_SD: VEX_Vcvtss2sd_xmm_xmm_xmmm32 EVEX_Vcvtss2sd_xmm_k1z_xmm_xmmm32_sae,
@@ -176,6 +175,7 @@ singles! {
     INSERT_PS: VEX_Vinsertps_xmm_xmm_xmmm32_imm8 EVEX_Vinsertps_xmm_xmm_xmmm32_imm8,
     INSERT_D: VEX_Vpinsrd_xmm_xmm_rm32_imm8 EVEX_Vpinsrd_xmm_xmm_rm32_imm8,
     INSERT_Q: VEX_Vpinsrq_xmm_xmm_rm64_imm8 EVEX_Vpinsrq_xmm_xmm_rm64_imm8,
+    MOVE_LOW_SD: VEX_Vmovsd_xmm_xmm_xmm EVEX_Vmovsd_xmm_k1z_xmm_xmm,
     UNPACK_LOW_PD: VEX_Vunpcklpd_xmm_xmm_xmmm128 EVEX_Vunpcklpd_xmm_k1z_xmm_xmmm128b64,
 }
 
@@ -247,11 +247,8 @@ families! {
     AND: [VEX_Vpand_xmm_xmm_xmmm128, VEX_Vpand_ymm_ymm_ymmm256] [EVEX_Vpandd_xmm_k1z_xmm_xmmm128b32, EVEX_Vpandd_ymm_k1z_ymm_ymmm256b32, EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32],
     AND_PD: [VEX_Vandpd_xmm_xmm_xmmm128, VEX_Vandpd_ymm_ymm_ymmm256] [EVEX_Vandpd_xmm_k1z_xmm_xmmm128b64, EVEX_Vandpd_ymm_k1z_ymm_ymmm256b64, EVEX_Vandpd_zmm_k1z_zmm_zmmm512b64],
     OR: [VEX_Vpor_xmm_xmm_xmmm128, VEX_Vpor_ymm_ymm_ymmm256] [EVEX_Vpord_xmm_k1z_xmm_xmmm128b32, EVEX_Vpord_ymm_k1z_ymm_ymmm256b32, EVEX_Vpord_zmm_k1z_zmm_zmmm512b32],
-    OR_PD: [VEX_Vorpd_xmm_xmm_xmmm128, VEX_Vorpd_ymm_ymm_ymmm256] [EVEX_Vorpd_xmm_k1z_xmm_xmmm128b64, EVEX_Vorpd_ymm_k1z_ymm_ymmm256b64, EVEX_Vorpd_zmm_k1z_zmm_zmmm512b64],
     XOR: [VEX_Vpxor_xmm_xmm_xmmm128, VEX_Vpxor_ymm_ymm_ymmm256] [EVEX_Vpxord_xmm_k1z_xmm_xmmm128b32, EVEX_Vpxord_ymm_k1z_ymm_ymmm256b32, EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32],
     XOR_PD: [VEX_Vxorpd_xmm_xmm_xmmm128, VEX_Vxorpd_ymm_ymm_ymmm256] [EVEX_Vxorpd_xmm_k1z_xmm_xmmm128b64, EVEX_Vxorpd_ymm_k1z_ymm_ymmm256b64, EVEX_Vxorpd_zmm_k1z_zmm_zmmm512b64],
-    ANDN: [VEX_Vpandn_xmm_xmm_xmmm128, VEX_Vpandn_ymm_ymm_ymmm256] [EVEX_Vpandnd_xmm_k1z_xmm_xmmm128b32, EVEX_Vpandnd_ymm_k1z_ymm_ymmm256b32, EVEX_Vpandnd_zmm_k1z_zmm_zmmm512b32],
-    ANDN_PD: [VEX_Vandnpd_xmm_xmm_xmmm128, VEX_Vandnpd_ymm_ymm_ymmm256] [EVEX_Vandnpd_xmm_k1z_xmm_xmmm128b64, EVEX_Vandnpd_ymm_k1z_ymm_ymmm256b64, EVEX_Vandnpd_zmm_k1z_zmm_zmmm512b64],
     I32_TO_F32: [VEX_Vcvtdq2ps_xmm_xmmm128, VEX_Vcvtdq2ps_ymm_ymmm256] [EVEX_Vcvtdq2ps_xmm_k1z_xmmm128b32, EVEX_Vcvtdq2ps_ymm_k1z_ymmm256b32, EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er],
     F32_TO_I32: [VEX_Vcvttps2dq_xmm_xmmm128, VEX_Vcvttps2dq_ymm_ymmm256] [EVEX_Vcvttps2dq_xmm_k1z_xmmm128b32, EVEX_Vcvttps2dq_ymm_k1z_ymmm256b32, EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae],
     I64_TO_F64: [INVALID, INVALID] [EVEX_Vcvtqq2pd_xmm_k1z_xmmm128b64, EVEX_Vcvtqq2pd_ymm_k1z_ymmm256b64, EVEX_Vcvtqq2pd_zmm_k1z_zmmm512b64_er],

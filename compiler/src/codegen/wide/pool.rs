@@ -31,6 +31,7 @@ impl Pool {
     }
 
     /// The bytes of a constant.
+    #[cfg(test)]
     pub(super) fn bytes(&self, id: ConstantId) -> &[u8] {
         &self.constants[id]
     }
