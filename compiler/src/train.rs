@@ -178,7 +178,7 @@ impl<'g> Step<'_, 'g> {
         }
     }
 
-    /// A number, parameter or schedule as a scalar of the loss's dtype.
+    /// A number, parameter, variable or schedule as a scalar of the loss's dtype.
     fn rate(
         &self,
         call: &Call,
@@ -210,12 +210,26 @@ impl<'g> Step<'_, 'g> {
                 }
                 Ok(value.cast(self.dtype))
             }
+            (Some(Argument::Variables(names)), _) if names.len() == 1 => {
+                let value = graph.read(&names[0]);
+                if value.rank() != 0 {
+                    return Err(Diagnostic::new(
+                        "E0508",
+                        format!("`{name}` of `{}` must be a scalar", call.name),
+                    )
+                    .or_at(&call.place)
+                    .note(format!("`@{}` is {}", names[0], value.ty())));
+                }
+                Ok(value.cast(self.dtype))
+            }
             (Some(Argument::Call(schedule)), _) => {
                 schedules::schedule(schedule, self.updates(), &|call, name, argument| {
                     self.rate(call, name, argument, None)
                 })
             }
-            (Some(other), _) => Err(wrong(call, name, "a number, a parameter or a schedule", other)),
+            (Some(other), _) => {
+                Err(wrong(call, name, "a number, a parameter, a variable or a schedule", other))
+            }
             (None, None) => Err(missing(call, name)),
         }
     }
@@ -315,10 +329,10 @@ pub struct Update<'a, 'g> {
 }
 
 impl<'g> Update<'_, 'g> {
-    /// A number, parameter or schedule as a scalar.
+    /// A number, parameter, variable or schedule as a scalar.
     ///
     /// # Errors
-    /// E0502 if it is something else, or missing without a default; E0508 for a parameter that does not fit.
+    /// E0502 if it is something else, or missing without a default; E0508 for a parameter or variable that does not fit.
     pub fn rate(
         &self,
         call: &Call,

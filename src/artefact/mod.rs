@@ -1,6 +1,7 @@
 //! A model as a native library: from a module to files.
 //!
-//! - `source` chooses what is compiled;
+//! - `source` chooses what is compiled, `batch` for which batch sizes;
+//! - `mutable` keeps constants of training steps in variables;
 //! - `link` calls the system's linker;
 //! - `archive` writes static libraries;
 //! - `packages` writes what build systems read.
@@ -8,11 +9,13 @@
 mod archive;
 mod batch;
 mod link;
+mod mutable;
 mod packages;
 mod source;
 
 pub use batch::BatchSizes;
 pub use link::Linker;
+pub use mutable::{Constant, with_constants_in_variables};
 pub use source::{ArtefactOptions, Reports, Weights, artefact_source};
 
 use std::path::{Path, PathBuf};

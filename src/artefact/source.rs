@@ -8,7 +8,7 @@ use bessemer_compiler::initializers;
 use bessemer_compiler::pipeline::Report;
 use bessemer_compiler::program::NamedType;
 
-use super::BatchSizes;
+use super::{BatchSizes, Constant};
 use crate::compile::Model;
 use crate::error::Error;
 use crate::session::weights;
@@ -92,7 +92,9 @@ pub fn artefact_source(
         .map(|v| ArtefactVariable {
             variable: NamedType { name: v.name.clone(), ty: v.ty.clone() },
             is_trained: v.trainable && v.ty.dtype.is_float() && written.variable(&v.name).is_some(),
-            is_learning_rate: is_learning_rate(&v.name),
+            is_learning_rate: v.name.rsplit('/').next() == Some(Constant::LearningRate.name())
+                && v.ty.rank() == 0
+                && v.ty.dtype.is_float(),
         })
         .collect();
     let source = ArtefactSource {
@@ -111,11 +113,4 @@ fn embedded(module: &Module) -> Result<Vec<(usize, bessemer_compiler::tensor::Te
     let read = weights::read(module)?;
     let position = |name: &str| module.variables.values().position(|v| v.name == name);
     Ok(read.into_iter().filter_map(|(name, tensor)| Some((position(&name)?, tensor))).collect())
-}
-
-/// Last part of the name of a variable that holds a learning rate.
-const LEARNING_RATE: &str = "learning_rate";
-
-fn is_learning_rate(name: &str) -> bool {
-    name.rsplit('/').next() == Some(LEARNING_RATE)
 }

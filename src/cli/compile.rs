@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bessemer::Error;
 use bessemer::artefact::{
-    ArtefactOptions, BatchSizes, Kind, Linker, Output, Reports, Weights, artefact_source,
+    ArtefactOptions, BatchSizes, Constant, Kind, Linker, Output, Reports, Weights, artefact_source,
+    with_constants_in_variables,
 };
 use bessemer::compile::{Model, levels, options};
 use bessemer::compiler::artefact::{self, Artefact, ArtefactSource};
@@ -51,6 +52,9 @@ pub struct Args {
     /// Where the values of variables with `file(..)` come from
     #[arg(long, value_name = "WHERE", default_value = "embed")]
     weights: WeightsArg,
+    /// Constants of training steps that may be changed while the library is used: they are kept in variables
+    #[arg(long, value_name = "CONSTANTS", value_delimiter = ',', default_value = "learning_rate")]
+    mutable: Vec<Mutable>,
     /// Object file or static library with the runtime for another target
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
@@ -122,6 +126,27 @@ enum WeightsArg {
     External,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Mutable {
+    /// The optimizer's `lr`, where it is a number
+    LearningRate,
+    /// The optimizer's `decay` and the rate of `weight_decay`, where they are numbers
+    WeightDecay,
+    /// All are fixed
+    None,
+}
+
+impl Mutable {
+    fn constant(self) -> Option<Constant> {
+        match self {
+            Mutable::LearningRate => Some(Constant::LearningRate),
+            Mutable::WeightDecay => Some(Constant::WeightDecay),
+            Mutable::None => None,
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<(), Failure> {
     let batch: BatchSizes = args.batch.parse().map_err(Error::from).map_err(Failure::usage)?;
     let targets = levels(args.target.as_deref(), &args.target_cpu).map_err(Failure::usage)?;
@@ -129,6 +154,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let written = load(&args.model)?;
     let name = name(args, &written.name);
     artefact::check_name(&name).map_err(|e| Failure::usage(Error::from(e)))?;
+    let constants: Vec<Constant> = args.mutable.iter().filter_map(|m| m.constant()).collect();
+    let written = with_constants_in_variables(&written, &constants);
     let model = Model::new(&written, passes, targets[0].clone())?;
     let choices = ArtefactOptions {
         name: name.clone(),
@@ -196,7 +223,7 @@ fn report(
     let mut table = Table::new(&[
         ("entry point", Align::Left),
         ("n", Align::Right),
-        ("nodes", Align::Right),
+        ("unfused", Align::Right),
         ("kernels", Align::Right),
         ("FLOPs", Align::Right),
         ("arena, bytes", Align::Right),

@@ -74,13 +74,19 @@ pub fn tiny_with(folder: &Path, args: &[&str], change: impl Fn(String) -> String
 /// Builds a C program of `tests/aot/c` with the library `folder/LIBRARY.so`; the path of the program.
 #[track_caller]
 pub fn build(folder: &Path, library: &str, program: &str) -> PathBuf {
+    build_with(folder, &folder.join(format!("{library}.so")).display().to_string(), program)
+}
+
+/// The same, with this argument in place of a library.
+#[track_caller]
+pub fn build_with(folder: &Path, argument: &str, program: &str) -> PathBuf {
     let source = Path::new(ROOT).join("tests/aot/c").join(program).with_extension("c");
     let output = folder.join(program);
     let mut args: Vec<String> = C_FLAGS.map(String::from).to_vec();
     args.extend([
         format!("-I{}", folder.display()),
         source.display().to_string(),
-        folder.join(format!("{library}.so")).display().to_string(),
+        argument.into(),
         "-Wl,-rpath,$ORIGIN".into(),
         "-pthread".into(),
         "-o".into(),
@@ -88,4 +94,12 @@ pub fn build(folder: &Path, library: &str, program: &str) -> PathBuf {
     ]);
     run("cc", args);
     output
+}
+/// Whether a program is there. Where it is not, says so: a test that needs it is then skipped.
+pub fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        println!("skipped: there is no `{program}`");
+    }
+    found
 }

@@ -45,3 +45,68 @@ fn losses_from_c_have_the_bits_of_the_compiler_in_this_process() {
         assert_eq!(run(program, [""; 0]), expected(level, 12), "{level}");
     }
 }
+
+#[test]
+fn of_several_levels_the_best_is_taken_that_the_cpu_has() {
+    let folder = folder("levels");
+    let prefix = folder.join("mnist");
+    compile(&mnist(), &["-o", prefix.to_str().unwrap(), "--batch", "100", "--target-cpu", "v4,v2,v3", "-q"]);
+    let program = build(&folder, "mnist", "train");
+    assert_eq!(run(&program, [""; 0]), expected("native", 12));
+    if has("qemu-x86_64") {
+        // SSE4.2 and no more.
+        let args = ["-cpu".as_ref(), "Nehalem".as_ref(), program.as_os_str()];
+        assert_eq!(run("qemu-x86_64", args), expected("x86-64-v2", 12));
+    }
+}
+
+#[test]
+fn a_cpu_below_the_lowest_level_is_a_status() {
+    if !has("qemu-x86_64") {
+        return;
+    }
+    let folder = folder("below");
+    for (level, cpu) in [("v3", "Nehalem"), ("v2", "qemu64")] {
+        model(&folder, "var @w : f32[3] = ones", &["--target-cpu", level]);
+        let program = build(&folder, "model", "create");
+        let said = run("qemu-x86_64", ["-cpu".as_ref(), cpu.as_ref(), program.as_os_str()]);
+        let text = format!(
+            "7 this CPU lacks instructions that the code was compiled for: it needs the level x86-64-{level}; 0 0 0\n"
+        );
+        assert_eq!(said, text);
+    }
+}
+
+/// Compiles a model with a variable `@w` to `folder/model.so`.
+fn model(folder: &std::path::Path, variable: &str, args: &[&str]) {
+    let text = format!(
+        "module @model\n{variable}\nfunc @f(%x: f32[3]) -> (y: f32[3]) {{\n  %0 = read @w\n  %1 = add %0, %x\n  return %1\n}}\n"
+    );
+    let file = folder.join("model.bsm");
+    std::fs::write(&file, text).unwrap();
+    compile(&file, &[&["-o", folder.join("model").to_str().unwrap(), "-q"], args].concat());
+}
+
+#[test]
+fn weights_from_files_are_put_into_the_library_on_request() {
+    let folder = folder("weights");
+    let values: Vec<u8> = [1.5f32, -2.0, 3.25].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![3], &values).unwrap();
+    safetensors::serialize_to_file([("kernel", view)], None, &folder.join("weights.safetensors")).unwrap();
+    let variable = r#"var @w : f32[3] = file("weights.safetensors", "kernel")"#;
+    for (weights, says) in [("embed", "0 ; 1.5 -2 3.25\n"), ("external", "0 ; 0 0 0\n")] {
+        model(&folder, variable, &["--weights", weights]);
+        assert_eq!(run(build(&folder, "model", "create"), [""; 0]), says);
+    }
+}
+
+#[test]
+fn the_learning_rate_is_a_variable() {
+    let folder = folder("rate");
+    tiny_with(&folder, &["--batch", "4", "-q"], |text| text.replace("adam(lr = 0.01)", "sgd(lr = 0.01)"));
+    run(build(&folder, "tiny", "rate"), [folder.join("saved")]);
+    let header = || std::fs::read_to_string(folder.join("tiny.h")).unwrap();
+    assert!(header().contains("tiny_set_learning_rate("));
+    tiny(&folder, &["--batch", "4", "-q", "--mutable", "none"]);
+    assert!(!header().contains("learning_rate"));
+}
