@@ -61,6 +61,7 @@ pub const PASSES: [Pass; 12] = [
 pub struct Options {
     level: OptLevel,
     disabled: Vec<&'static str>,
+    dumped: Vec<&'static str>,
     verify_each: bool,
 }
 
@@ -74,7 +75,7 @@ impl Default for Options {
 impl Options {
     /// The passes of a level; watched in debug builds.
     pub fn new(level: OptLevel) -> Options {
-        Options { level, disabled: Vec::new(), verify_each: cfg!(debug_assertions) }
+        Options { level, disabled: Vec::new(), dumped: Vec::new(), verify_each: cfg!(debug_assertions) }
     }
 
     /// Leaves out the pass of this name.
@@ -87,11 +88,18 @@ impl Options {
                 self.disabled.push(pass.name);
                 Ok(self)
             }
-            None => Err(Diagnostic::new("E0701", format!("there is no pass `{name}`")).help(format!(
-                "the passes are {}",
-                PASSES.map(|pass| format!("`{}`", pass.name)).join(", ")
-            ))),
+            None => Err(no_pass(name)),
         }
+    }
+
+    /// Keeps every function as it is after the pass of this name, or after `lower`, in the [report](Report::dumps).
+    ///
+    /// # Errors
+    /// E0701 if there is none.
+    pub fn dump(mut self, name: &str) -> Result<Options, Diagnostic> {
+        let known = PASSES.iter().map(|pass| pass.name).chain([LOWER]);
+        self.dumped.push(known.into_iter().find(|pass| *pass == name).ok_or_else(|| no_pass(name))?);
+        Ok(self)
     }
 
     /// Whether the IR is verified after every pass; a failure is a bug of the pass and panics.
@@ -107,6 +115,15 @@ impl Options {
     }
 }
 
+/// Name of the step from graphs to kernels.
+const LOWER: &str = "lower";
+
+/// E0701.
+fn no_pass(name: &str) -> Diagnostic {
+    let passes = PASSES.map(|pass| format!("`{}`", pass.name)).join(", ");
+    Diagnostic::new("E0701", format!("there is no pass `{name}`")).help(format!("the passes are {passes}"))
+}
+
 /// What was done to a function.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -116,6 +133,8 @@ pub struct Report {
     pub laws: Laws,
     /// What was fused into what, and what was not, and why.
     pub fusion: fuse::Report,
+    /// The function after the passes that [`Options::dump`] named, in order, with the name of the pass.
+    pub dumps: Vec<(&'static str, String)>,
 }
 
 /// A run of a pass.
@@ -130,6 +149,13 @@ pub struct Step {
 }
 
 impl Report {
+    /// Keeps a function as it is after a pass, if options say so.
+    fn keep(&mut self, pass: &'static str, options: &Options, after: &dyn std::fmt::Display) {
+        if options.dumped.contains(&pass) {
+            self.dumps.push((pass, after.to_string()));
+        }
+    }
+
     /// Runs and times a step, whose result has the size that `size` says.
     fn step<T>(
         &mut self,
@@ -187,6 +213,7 @@ pub fn optimise(module: &Module, function: &Function, options: &Options, report:
             {
                 panic!("`{pass}` broke a function\n{errors}\nbefore\n{current}\n\nafter\n{next}");
             }
+            report.keep(pass, options, &next);
             current = next;
         }
         if report.laws.total() == before {
@@ -203,8 +230,9 @@ pub fn optimise(module: &Module, function: &Function, options: &Options, report:
 #[must_use]
 pub fn lower(module: &Module, function: &Function, options: &Options, report: &mut Report) -> KernelFunction {
     let kernels = |f: &KernelFunction| f.kernels.len();
-    let mut current = report.step("lower", kernels, |_| crate::lower::lower(module, function));
-    watch("lower", options, function, &current);
+    let mut current = report.step(LOWER, kernels, |_| crate::lower::lower(module, function));
+    watch(LOWER, options, function, &current);
+    report.keep(LOWER, options, &current);
     for pass in fuse::PASSES.into_iter().filter(|pass| options.runs(pass)) {
         let next = report.step(pass, kernels, |report| {
             let mut fused = current.clone();
@@ -214,6 +242,7 @@ pub fn lower(module: &Module, function: &Function, options: &Options, report: &m
             fused
         });
         watch(pass, options, &current, &next);
+        report.keep(pass, options, &next);
         current = next;
     }
     current

@@ -3,6 +3,10 @@
 //! The function is the loss with its parameters and results; behind it come the gradients, what modifies them, the
 //! optimizer's update of every variable, and the assignments. Slots of the optimizer become variables of the module.
 
+mod split;
+
+pub use split::split;
+
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
@@ -27,92 +31,71 @@ pub fn expand(module: &Module) -> Result<Module, Diagnostics> {
     let shared = Rc::new(RefCell::new(expanded));
     let mut errors = Vec::new();
     for train in &trains {
-        match step(&shared, train) {
-            Ok(function) => {
-                shared.borrow_mut().functions.push(function);
-            }
-            Err(more) => errors.extend(more.into_iter().map(|e| e.or_at(&train.place))),
+        if let Err(more) = step(&shared, train) {
+            errors.extend(more.into_iter().map(|e| e.or_at(&train.place)));
         }
     }
     Diagnostics::check(module.source.clone(), errors)?;
     Ok(shared.take())
 }
 
-fn step(module: &Rc<RefCell<Module>>, train: &Train) -> Result<Function, Vec<Diagnostic>> {
+fn step(module: &Rc<RefCell<Module>>, train: &Train) -> Result<(), Vec<Diagnostic>> {
+    let loss = loss_function(module, train)?;
+    add(module, Function { name: train.name.clone(), ..loss }, train, |graph| {
+        placeholders(graph, train);
+        let loss = loss_of(graph, train)?;
+        let step = Step { graph, train, dtype: loss.dtype() };
+        step.apply(step.gradients(loss)?)
+    })
+}
+
+/// The function that a training step minimizes.
+fn loss_function(module: &Rc<RefCell<Module>>, train: &Train) -> Result<Function, Vec<Diagnostic>> {
     let loss = module.borrow().function(&train.loss).map(|id| module.borrow().functions[id].clone());
-    let Some(loss) = loss else {
-        return Err(vec![Diagnostic::new("E0504", format!("there is no function `@{}`", train.loss))]);
-    };
+    loss.ok_or_else(|| vec![Diagnostic::new("E0504", format!("there is no function `@{}`", train.loss))])
+}
+
+/// Adds a function to the module: `function`, and what `build` puts behind it.
+fn add(
+    module: &Rc<RefCell<Module>>,
+    function: Function,
+    train: &Train,
+    build: impl FnOnce(&Graph) -> Result<(), Diagnostic>,
+) -> Result<(), Vec<Diagnostic>> {
     let errors = Rc::new(RefCell::new(Vec::new()));
-    let function = Function { name: train.name.clone(), place: train.place.clone(), ..loss };
+    let function = Function { place: train.place.clone(), ..function };
     let graph = Graph::over(module.clone(), function, errors.clone());
-    let built = graph.at(&train.place, || build(&graph, train));
+    let built = graph.at(&train.place, || build(&graph));
     let function = graph.into_function();
     if let Err(error) = built {
         errors.borrow_mut().push(error);
     }
     let errors = errors.take();
-    if errors.is_empty() { Ok(function) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    module.borrow_mut().functions.push(function);
+    Ok(())
 }
 
-fn build(graph: &Graph, train: &Train) -> Result<(), Diagnostic> {
+/// Adds the parameters of a training step's own.
+fn placeholders(graph: &Graph, train: &Train) {
     for (name, ty) in &train.params {
         graph.placeholder(name, ty.dtype, ty.shape.clone());
     }
+}
+
+/// The loss, which is the first result of the function that is minimized.
+fn loss_of<'g>(graph: &'g Graph, train: &Train) -> Result<Expr<'g>, Diagnostic> {
     let loss = {
         let function = graph.borrow();
         let first = function.results.first().map(|r| r.value);
         first.filter(|&v| function.ty(v).rank() == 0 && function.ty(v).dtype.is_float())
     };
-    let Some(loss) = loss.map(|v| graph.expr(v)) else {
-        return Err(Diagnostic::new("E0505", format!("`@{}` does not begin with a loss", train.loss))
-            .note("the first result of the function that is minimized must be a float scalar"));
-    };
-    let Some((optimizer, modifiers)) = train.with.split_first() else {
-        return Err(Diagnostic::new("E0506", format!("`@{}` names no optimizer", train.name))
-            .help("add `with sgd(lr = 0.1)`"));
-    };
-    let step = Step { graph, train, dtype: loss.dtype() };
-    let mut trained = step.gradients(loss)?;
-    let mut accumulated = None;
-    for modifier in modifiers {
-        match modifier.name.as_str() {
-            "weight_decay" => step.weight_decay(modifier, &mut trained)?,
-            "clip_value" => step.clip_value(modifier, &mut trained)?,
-            "clip_norm" => step.clip_norm(modifier, &mut trained)?,
-            "accumulate" => accumulated = Some(step.accumulate(modifier, &mut trained)?),
-            _ => return Err(unknown(modifier, "modifier", &MODIFIERS)),
-        }
-    }
-    let rule = rule(optimizer)?;
-    let assign = |name: &str, new: Expr<'_>, old: Expr<'_>| {
-        graph.assign(
-            name,
-            accumulated.map_or(new, |ready: Expr<'_>| ready.broadcast_to(new.shape()).select(new, old)),
-        );
-    };
-    for (name, gradient) in &trained {
-        let update = Update {
-            step: &step,
-            optimizer: &optimizer.name,
-            name,
-            slots: RefCell::default(),
-            value: graph.read(name),
-            sum: gradient,
-            gradient: OnceCell::new(),
-        };
-        let new = rule(&update, optimizer)?;
-        assign(name, new, update.value);
-        for (slot, new) in update.slots.take() {
-            assign(&slot, new, graph.read(&slot));
-        }
-    }
-    let counter = step.counter_name();
-    if graph.module().variable(&counter).is_some() {
-        let count = graph.read(&counter);
-        assign(&counter, count + count.constant_like(1.0), count);
-    }
-    Ok(())
+    loss.map(|v| graph.expr(v)).ok_or_else(|| {
+        Diagnostic::new("E0505", format!("`@{}` does not begin with a loss", train.loss))
+            .note("the first result of the function that is minimized must be a float scalar")
+    })
 }
 
 /// A training step under construction.
@@ -125,6 +108,54 @@ pub struct Step<'a, 'g> {
 type Gradients<'g> = Vec<(String, Sum<'g>)>;
 
 impl<'g> Step<'_, 'g> {
+    /// Modifies gradients, updates their variables and the slots of the optimizer, and assigns them.
+    fn apply(&self, mut trained: Gradients<'g>) -> Result<(), Diagnostic> {
+        let (graph, train) = (self.graph, self.train);
+        let Some((optimizer, modifiers)) = train.with.split_first() else {
+            return Err(Diagnostic::new("E0506", format!("`@{}` names no optimizer", train.name))
+                .help("add `with sgd(lr = 0.1)`"));
+        };
+        let mut accumulated = None;
+        for modifier in modifiers {
+            match modifier.name.as_str() {
+                "weight_decay" => self.weight_decay(modifier, &mut trained)?,
+                "clip_value" => self.clip_value(modifier, &mut trained)?,
+                "clip_norm" => self.clip_norm(modifier, &mut trained)?,
+                "accumulate" => accumulated = Some(self.accumulate(modifier, &mut trained)?),
+                _ => return Err(unknown(modifier, "modifier", &MODIFIERS)),
+            }
+        }
+        let rule = rule(optimizer)?;
+        let assign = |name: &str, new: Expr<'_>, old: Expr<'_>| {
+            graph.assign(
+                name,
+                accumulated.map_or(new, |ready: Expr<'_>| ready.broadcast_to(new.shape()).select(new, old)),
+            );
+        };
+        for (name, gradient) in &trained {
+            let update = Update {
+                step: self,
+                optimizer: &optimizer.name,
+                name,
+                slots: RefCell::default(),
+                value: graph.read(name),
+                sum: gradient,
+                gradient: OnceCell::new(),
+            };
+            let new = rule(&update, optimizer)?;
+            assign(name, new, update.value);
+            for (slot, new) in update.slots.take() {
+                assign(&slot, new, graph.read(&slot));
+            }
+        }
+        let counter = self.counter_name();
+        if graph.module().variable(&counter).is_some() {
+            let count = graph.read(&counter);
+            assign(&counter, count + count.constant_like(1.0), count);
+        }
+        Ok(())
+    }
+
     /// Names of the variables to train, with their gradients.
     fn gradients(&self, loss: Expr<'g>) -> Result<Gradients<'g>, Diagnostic> {
         let graph = self.graph;

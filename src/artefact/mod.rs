@@ -1,6 +1,7 @@
 //! A model as a native library: from a module to files.
 //!
 //! - `source` chooses what is compiled, `batch` for which batch sizes;
+//! - `training` adds a training step, or changes the optimizer;
 //! - `mutable` keeps constants of training steps in variables;
 //! - `link` calls the system's linker;
 //! - `archive` writes static libraries;
@@ -12,11 +13,13 @@ mod link;
 mod mutable;
 mod packages;
 mod source;
+mod training;
 
 pub use batch::BatchSizes;
 pub use link::Linker;
 pub use mutable::{Constant, with_constants_in_variables};
 pub use source::{ArtefactOptions, Reports, Weights, artefact_source};
+pub use training::with_training;
 
 use std::path::{Path, PathBuf};
 

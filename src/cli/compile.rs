@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use bessemer::Error;
 use bessemer::artefact::{
     ArtefactOptions, BatchSizes, Constant, Kind, Linker, Output, Reports, Weights, artefact_source,
-    with_constants_in_variables,
+    with_constants_in_variables, with_training,
 };
 use bessemer::compile::{Model, levels, options};
 use bessemer::compiler::artefact::{self, Artefact, ArtefactSource};
 use bessemer::compiler::codegen::Target;
+use bessemer::compiler::train::split;
 use clap::ValueEnum;
 
 use super::table::{Align, Table, grouped};
@@ -36,6 +37,16 @@ pub struct Args {
     /// Entry points to compile; default: all
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     entry: Vec<String>,
+    /// Add a training step that minimizes a function of the model, or softmax_cross_entropy, sigmoid_cross_entropy or
+    /// mean_squared_error of the first result of `predict` (logits for the first two) and a parameter `y`
+    #[arg(long, value_name = "LOSS")]
+    loss: Option<String>,
+    /// Optimizer of all training steps, such as adam:lr=1e-3
+    #[arg(long, value_name = "OPTIMIZER")]
+    optimizer: Option<String>,
+    /// Compile each training step in two parts, too: STEP_grad gives the gradients, STEP_apply takes gradients and updates
+    #[arg(long)]
+    split: bool,
     /// Batch sizes, the N in the model: `32`, a list `1,32`, or all from one to another `1..16`
     #[arg(long, value_name = "SIZES", default_value = "32")]
     batch: String,
@@ -70,6 +81,12 @@ pub struct Args {
     /// Tell how long each pass took
     #[arg(long)]
     print_pass_times: bool,
+    /// Tell what was fused into what, and what was not, and why
+    #[arg(long)]
+    print_fusion: bool,
+    /// Print every function as it is after this pass, before everything else; may be given several times
+    #[arg(long, value_name = "PASS")]
+    dump_ir: Vec<String>,
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
@@ -151,11 +168,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let batch: BatchSizes = args.batch.parse().map_err(Error::from).map_err(Failure::usage)?;
     let targets = levels(args.target.as_deref(), &args.target_cpu).map_err(Failure::usage)?;
     let passes = options(args.opt_level.into(), &args.disable_pass).map_err(Failure::usage)?;
+    let passes = args.dump_ir.iter().try_fold(passes, |passes, pass| passes.dump(pass));
+    let passes = passes.map_err(|error| Failure::usage(Error::from(error)))?;
     let written = load(&args.model)?;
     let name = name(args, &written.name);
     artefact::check_name(&name).map_err(|e| Failure::usage(Error::from(e)))?;
+    let written = with_training(&written, args.loss.as_deref(), args.optimizer.as_deref())
+        .map_err(|error| if error.code() == "E0728" { Failure::usage(error) } else { error.into() })?;
     let constants: Vec<Constant> = args.mutable.iter().filter_map(|m| m.constant()).collect();
-    let written = with_constants_in_variables(&written, &constants);
+    let mut written = with_constants_in_variables(&written, &constants);
+    if args.split {
+        written = split(&written).map_err(Error::from)?;
+    }
     let model = Model::new(&written, passes, targets[0].clone())?;
     let choices = ArtefactOptions {
         name: name.clone(),
@@ -165,6 +189,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         threads: args.threads == Threads::Auto,
     };
     let (source, reports) = artefact_source(&written, &model, &choices)?;
+    for (name, n, report) in &reports {
+        for (pass, text) in &report.dumps {
+            print(&format!("; @{name} at batch size {n} after {pass}\n{}\n\n", text.trim_end()))?;
+        }
+    }
     let artefact =
         artefact::compile(&source, &targets).map_err(|error| Error::from_compile(error, model.module()))?;
 
@@ -257,6 +286,12 @@ fn report(
         table.row([file.display().to_string(), grouped(bytes)]);
     }
     text += &table.to_string();
+    if args.print_fusion {
+        for (name, n, report) in reports.iter().filter(|(_, _, report)| !report.fusion.lines.is_empty()) {
+            text += &format!("\n  fusion of `{name}` at batch size {n}\n");
+            text.extend(report.fusion.lines.iter().map(|line| format!("    {line}\n")));
+        }
+    }
     if args.print_pass_times {
         text += &format!("\n{}", times(reports, artefact));
     }

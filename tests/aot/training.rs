@@ -110,3 +110,52 @@ fn the_learning_rate_is_a_variable() {
     tiny(&folder, &["--batch", "4", "-q", "--mutable", "none"]);
     assert!(!header().contains("learning_rate"));
 }
+
+#[test]
+fn a_step_in_two_parts_has_the_bits_of_the_whole() {
+    let folder = folder("split");
+    for optimizer in ["sgd(lr = 0.5)", "adam(lr = 0.01), clip_norm(0.1), weight_decay(0.01)"] {
+        tiny_with(&folder, &["--batch", "4", "--split", "-q"], |text| {
+            text.replace("adam(lr = 0.01)", optimizer)
+        });
+        run(build(&folder, "tiny", "split"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_loss_and_an_optimizer_may_come_from_the_command_line() {
+    let folder = folder("loss");
+    let text = "module @m
+var @w : f32[4,3] = glorot_uniform
+func @predict(%x: f32[N,4]) -> (scores: f32[N,3]) {
+  %0 = read @w
+  %1 = matmul %x, %0
+  return %1
+}
+";
+    let model = folder.join("m.bsm");
+    std::fs::write(&model, text).unwrap();
+    let prefix = folder.join("m").display().to_string();
+    let out = ["-o", &prefix, "--loss", "softmax_cross_entropy"];
+    let said = compile(
+        &model,
+        &[&out[..], &["--optimizer", "adam:lr=1e-3", "--dump-ir", "fuse-epilogues", "--print-fusion"]]
+            .concat(),
+    );
+    for part in [
+        "train_step",
+        "; @train_step at batch size 32 after fuse-epilogues\nkernels @",
+        "fusion of `train_step`",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let header = std::fs::read_to_string(folder.join("m.h")).unwrap();
+    assert!(
+        header.contains("m_train_step(m *model, size_t n, const float *x, const int32_t *y, float *loss);")
+    );
+    let model = model.display().to_string();
+    let (code, text) = compile_fails(&[&[&*model], &out[..]].concat());
+    assert!(code == 2 && text.contains("a loss needs an optimizer"), "{text}");
+    let (code, text) = compile_fails(&[&model, "--dump-ir", "fuse"]);
+    assert!(code == 2 && text.contains("E0701"), "{text}");
+}

@@ -329,3 +329,32 @@ fn a_target_without_object_files_is_refused() {
         assert!(error.contains(&format!("no object file for `{triple}`")), "{error}");
     }
 }
+
+/// The bytes of every task in an object file, by name.
+fn tasks(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let file = object::File::parse(bytes).unwrap();
+    let symbols = file.symbols().filter(|s| s.name().is_ok_and(|name| name.contains(".k")));
+    symbols
+        .map(|s| {
+            let section = file.section_by_index(s.section_index().unwrap()).unwrap();
+            let start = (s.address() - section.address()) as usize;
+            let code = section.data().unwrap()[start..start + s.size() as usize].to_vec();
+            (s.name().unwrap().to_owned(), code)
+        })
+        .collect()
+}
+
+#[test]
+fn kernels_have_the_bytes_that_they_have_in_this_process() {
+    let library = library();
+    for level in ["x86-64-v2", "x86-64-v3", "x86-64-v4"] {
+        let target = Target::parse("x86_64-unknown-linux-gnu", level).unwrap();
+        let made = tasks(&emit("x86_64-unknown-linux-gnu", &[level]).object.bytes);
+        let mut file = ObjectFile::new(&library, &target).unwrap();
+        let mut module = levels::Leveled::new(&mut file.module, target.jit_isa().unwrap());
+        compile_into(&mut module, &target, module_of(&library, "")).unwrap();
+        let here = tasks(&file.module.finish().emit().unwrap());
+        assert!(made.len() >= 4, "{made:?}");
+        assert!(made == here, "{level}");
+    }
+}
