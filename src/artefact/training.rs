@@ -210,7 +210,7 @@ func @loss(%x: f32[3]) -> f32[] {
         }
         assert_eq!(
             trained(PREDICT_ONLY, Some("mean_squared_error"), Some("sgdd:lr=1")).unwrap_err(),
-            "E0501"
+            "E0503"
         );
     }
 }
