@@ -62,7 +62,7 @@ type Build = fn(&Graph);
 /// The kernels of a dense layer, forward and backward, and one or two of every other class.
 fn kernels() -> Vec<(String, Module)> {
     let mut kernels = Vec::new();
-    for [m, k, n] in [[100, 784, 128], [256, 256, 256], [100, 1024, 1024]] {
+    for [m, k, n] in [[100, 784, 128], [100, 784, 10], [256, 256, 256], [100, 1024, 1024]] {
         let size = format!("{m}x{k}x{n}");
         let product = |a: [usize; 2], b: [usize; 2], transposed: [bool; 2]| {
             module(|f| {

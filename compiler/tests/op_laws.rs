@@ -16,6 +16,7 @@ use bessemer_compiler::ops::sample::{Case, Sampler};
 use bessemer_compiler::ops::{Op, laws};
 use bessemer_compiler::pipeline::{OptLevel, Options};
 use bessemer_compiler::tensor::Scalar;
+use bessemer_compiler::types::DType;
 use bessemer_runtime::instance::Threads;
 use bessemer_runtime::pool::Pool;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -95,10 +96,12 @@ fn compiled(cases: &[Case]) -> Vec<String> {
     let read = Module::parse("laws.bsm", &text).unwrap_or_else(|e| panic!("{e}"));
     assert!(read.is_alike(&module), "the text reads back as another module\n{text}\n{read}");
     let pool = Pool::new(2).expect("two threads can be had");
-    let target = Target::host().expect("this machine is supported");
     let mut broken = Vec::new();
-    for level in [OptLevel::O0, OptLevel::O3] {
-        let program = compile(&module, &Options::new(level).verify_each(true), &target);
+    let host = Target::host().expect("this machine is supported");
+    let all = targets(&host);
+    let levels = all.iter().flat_map(|target| [OptLevel::O0, OptLevel::O3].map(|level| (target, level)));
+    for (target, level) in levels {
+        let program = compile(&module, &Options::new(level).verify_each(true), target);
         for threads in [Threads::serial(), Threads::from(pool.clone())] {
             let workers = threads.workers();
             let instance = program.instance(threads).expect("there is memory");
@@ -116,7 +119,7 @@ fn compiled(cases: &[Case]) -> Vec<String> {
                     let elements = found.scalars().zip(expected.scalars()).enumerate();
                     for (at, (a, b)) in elements.filter(|(_, (a, b))| !agree(*a, *b)).take(1) {
                         broken.push(format!(
-                            "case {n} at {level:?}, threads {workers}, element {at}: {a}, not {b}\n{f}"
+                            "case {n} for {target} at {level:?}, threads {workers}, element {at}: {a}, not {b}\n{f}"
                         ));
                     }
                 }
@@ -124,6 +127,13 @@ fn compiled(cases: &[Case]) -> Vec<String> {
         }
     }
     broken
+}
+
+/// This machine with all it has, and the lesser levels that it can run.
+fn targets(host: &Target) -> Vec<Target> {
+    let lesser = ["x86-64-v3", "x86-64-v2"].map(|cpu| Target::parse(&host.triple().to_string(), cpu));
+    let lesser = lesser.into_iter().flatten().filter(|t| t.lanes(DType::F32) < host.lanes(DType::F32));
+    [host.clone()].into_iter().chain(lesser).collect()
 }
 
 /// Whether a compiled element agrees with the evaluated one, which is within half an ulp: functions have errors of a few ulp,
