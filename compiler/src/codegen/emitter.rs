@@ -155,6 +155,9 @@ pub trait VectorEmitter {
     ) -> Self::Value;
     /// Scalars in the first lanes, at least one; what is in others may be any of them.
     fn vector_of(&mut self, ty: VectorType, scalars: &[Self::Value]) -> Self::Value;
+    /// As many vectors as each has lanes, the other way round: lane `i` of the `j`-th result is lane `j` of the `i`-th operand.
+    /// Only asked for where [`Vectors::has_transpose`](super::Vectors::has_transpose) says so.
+    fn transposed(&mut self, ty: VectorType, vectors: &[Self::Value]) -> Vec<Self::Value>;
     /// `start + lane · step`, for i32 and i64; `start` is a scalar.
     fn iota(&mut self, ty: VectorType, start: Self::Value, step: i64) -> Self::Value;
 

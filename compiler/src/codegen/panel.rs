@@ -4,6 +4,8 @@
 //! rows use them. Where the fold has more, it is run in parts, and between two parts the accumulators of a block of rows
 //! are kept in memory; the order of additions stays the same.
 
+mod turned;
+
 use super::access::{Base, FlatAccess};
 use super::body::{Shared, Site, emit_body};
 use super::emitter::{VectorEmitter, VectorType};
@@ -166,17 +168,20 @@ impl<'k, W: Copy> Panel<'k, W> {
         if self.fold.axes.contains(&0) {
             return;
         }
-        let around = code.surroundings();
-        let pieces = pieces(code.vectors, vector, width)
-            .into_iter()
-            .map(|piece| (piece, BodyPlan::new(&self.fold.body, vec![self.operand], &around, piece.vector)));
-        let pieces: Vec<_> = pieces.collect();
         let mut axes: Vec<_> = (self.fold.axes.iter().enumerate())
             .map(|(i, &extent)| (self.first_axis + i, Span::whole(extent)))
             .collect();
         if let Some((_, span)) = axes.first_mut() {
             *span = Span { start: part, length: Length::Known(length) };
         }
+        if self.pack_turned(emission, code, vector, point, (col, width), &axes) {
+            return;
+        }
+        let around = code.surroundings();
+        let pieces = pieces(code.vectors, vector, width)
+            .into_iter()
+            .map(|piece| (piece, BodyPlan::new(&self.fold.body, vec![self.operand], &around, piece.vector)));
+        let pieces: Vec<_> = pieces.collect();
         emission.nest(&axes, &mut point.clone(), &mut |emission, point| {
             for (piece, plan) in &pieces {
                 for offset in piece.offsets() {

@@ -244,6 +244,11 @@ impl<'k> BodyPlan<'k> {
         self.vector.is_some_and(|v| self.depends[value.index()] & (1 << v.axis) != 0)
     }
 
+    /// Whether no value is computed lane by lane.
+    pub(super) fn is_vectorized(&self) -> bool {
+        (0..self.insts.len()).all(|i| !self.needed[i] || self.as_vector[i] || !self.varies(ScalarId::new(i)))
+    }
+
     /// The dtype of a value.
     pub(super) fn dtype(&self, value: ScalarId) -> DType {
         self.insts[value.index()].dtype

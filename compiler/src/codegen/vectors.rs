@@ -82,6 +82,19 @@ impl Vectors {
         }
     }
 
+    /// Whether as many vectors of this type as they have lanes can be turned, so that each lane becomes a vector. That
+    /// is worth it where it takes fewer instructions than lanes.
+    pub(super) fn has_transpose(self, dtype: DType, lanes: usize) -> bool {
+        match self {
+            Vectors::None => false,
+            // It does not take fewer there.
+            Vectors::Cranelift { partial } => {
+                partial && cranelift::fits(dtype, lanes) && dtype != DType::Bool
+            }
+            Vectors::Wide(level) => level.has_transpose(dtype, lanes),
+        }
+    }
+
     /// Whether there are vectors of which only some lanes count. Then what fills no vector is one of them, else it is
     /// run point by point.
     pub(crate) fn has_partial(self) -> bool {

@@ -251,6 +251,14 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
         others.fold(first, |vector, (lane, &scalar)| self.with_lane(ty, vector, lane, scalar))
     }
 
+    fn transposed(&mut self, ty: VectorType, vectors: &[Value]) -> Vec<Value> {
+        let column = |e: &mut Self, n: usize| {
+            let lanes: Vec<Value> = vectors.iter().map(|&vector| e.lane(ty, vector, n)).collect();
+            e.vector_of(ty, &lanes)
+        };
+        (0..ty.lanes).map(|n| column(self, n)).collect()
+    }
+
     fn iota(&mut self, ty: VectorType, start: Value, step: i64) -> Value {
         let mut steps = self.int(ty, 0);
         for lane in 1..ty.lanes {

@@ -361,6 +361,10 @@ impl VectorEmitter for WideEmitter {
         self.collected(ty, scalars)
     }
 
+    fn transposed(&mut self, ty: VectorType, vectors: &[Reg]) -> Vec<Reg> {
+        self.turned(ty, vectors)
+    }
+
     fn iota(&mut self, ty: VectorType, start: Reg, step: i64) -> Reg {
         self.counting(ty, start, step)
     }

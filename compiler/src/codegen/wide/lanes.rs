@@ -348,7 +348,10 @@ impl WideEmitter {
         let (single, part) = match (ty.dtype.is_float(), lane) {
             (true, 4) => (opcodes::INSERT_PS, View::Xmm),
             (true, _) if within == 0 => (opcodes::MOVE_LOW_SD, View::Xmm),
-            (true, _) => (opcodes::UNPACK_LOW_PD, View::Xmm),
+            (true, _) => {
+                let both = opcodes::UNPACK_LOW_PD.at(self.level, View::Xmm);
+                return Inst::new(both, View::Xmm).reg(quarter, View::Xmm).reg(scalar, View::Xmm);
+            }
             (false, 4) => (opcodes::INSERT_D, View::Dword),
             (false, _) => (opcodes::INSERT_Q, View::Qword),
         };

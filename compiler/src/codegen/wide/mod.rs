@@ -59,6 +59,7 @@ mod registers;
 mod simplify;
 mod spill;
 mod task;
+mod transpose;
 mod words;
 
 #[cfg(test)]
@@ -107,6 +108,12 @@ impl Level {
             dtype => dtype.bytes(),
         };
         lanes > 1 && lanes.is_power_of_two() && lanes * element <= self.vector_bytes()
+    }
+
+    /// Whether as many vectors of this type as they have lanes can be turned.
+    pub(super) fn has_transpose(self, dtype: DType, lanes: usize) -> bool {
+        let lane = dtype.bytes().max(4);
+        self.fits(dtype, lanes) && dtype != DType::Bool && lane * lanes >= 16
     }
 
     /// Whether an instruction that is no load and no shift, with a result of this type and operands of dtype `operand`,

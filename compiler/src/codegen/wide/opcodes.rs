@@ -176,7 +176,6 @@ singles! {
     INSERT_D: VEX_Vpinsrd_xmm_xmm_rm32_imm8 EVEX_Vpinsrd_xmm_xmm_rm32_imm8,
     INSERT_Q: VEX_Vpinsrq_xmm_xmm_rm64_imm8 EVEX_Vpinsrq_xmm_xmm_rm64_imm8,
     MOVE_LOW_SD: VEX_Vmovsd_xmm_xmm_xmm EVEX_Vmovsd_xmm_k1z_xmm_xmm,
-    UNPACK_LOW_PD: VEX_Vunpcklpd_xmm_xmm_xmmm128 EVEX_Vunpcklpd_xmm_k1z_xmm_xmmm128b64,
 }
 
 families! {
@@ -269,4 +268,8 @@ families! {
     LOAD_SD: [VEX_Vpbroadcastq_xmm_xmmm64, VEX_Vbroadcastsd_ymm_m64] [EVEX_Vpbroadcastq_xmm_k1z_xmmm64, EVEX_Vbroadcastsd_ymm_k1z_xmmm64, EVEX_Vbroadcastsd_zmm_k1z_xmmm64],
     BROADCAST_D: [VEX_Vpbroadcastd_xmm_xmmm32, VEX_Vpbroadcastd_ymm_xmmm32] [EVEX_Vpbroadcastd_xmm_k1z_r32, EVEX_Vpbroadcastd_ymm_k1z_r32, EVEX_Vpbroadcastd_zmm_k1z_r32],
     BROADCAST_Q: [VEX_Vpbroadcastq_xmm_xmmm64, VEX_Vpbroadcastq_ymm_xmmm64] [EVEX_Vpbroadcastq_xmm_k1z_r64, EVEX_Vpbroadcastq_ymm_k1z_r64, EVEX_Vpbroadcastq_zmm_k1z_r64],
+    UNPACK_LOW_PS: [VEX_Vunpcklps_xmm_xmm_xmmm128, VEX_Vunpcklps_ymm_ymm_ymmm256] [EVEX_Vunpcklps_xmm_k1z_xmm_xmmm128b32, EVEX_Vunpcklps_ymm_k1z_ymm_ymmm256b32, EVEX_Vunpcklps_zmm_k1z_zmm_zmmm512b32],
+    UNPACK_HIGH_PS: [VEX_Vunpckhps_xmm_xmm_xmmm128, VEX_Vunpckhps_ymm_ymm_ymmm256] [EVEX_Vunpckhps_xmm_k1z_xmm_xmmm128b32, EVEX_Vunpckhps_ymm_k1z_ymm_ymmm256b32, EVEX_Vunpckhps_zmm_k1z_zmm_zmmm512b32],
+    UNPACK_HIGH_PD: [VEX_Vunpckhpd_xmm_xmm_xmmm128, VEX_Vunpckhpd_ymm_ymm_ymmm256] [EVEX_Vunpckhpd_xmm_k1z_xmm_xmmm128b64, EVEX_Vunpckhpd_ymm_k1z_ymm_ymmm256b64, EVEX_Vunpckhpd_zmm_k1z_zmm_zmmm512b64],
+    UNPACK_LOW_PD: [VEX_Vunpcklpd_xmm_xmm_xmmm128, VEX_Vunpcklpd_ymm_ymm_ymmm256] [EVEX_Vunpcklpd_xmm_k1z_xmm_xmmm128b64, EVEX_Vunpcklpd_ymm_k1z_ymm_ymmm256b64, EVEX_Vunpcklpd_zmm_k1z_zmm_zmmm512b64],
 }
