@@ -4,24 +4,26 @@
 //! second call optimises both, and what they use of `core`, as one. Of the archive that results, one member is kept: all
 //! that it refers to is in the C library and the compiler's own (libgcc).
 //!
-//! To make the same file for another system: `rustup target add TRIPLE`, then `BESSEMER_RUNTIME_TARGET=TRIPLE cargo build`;
-//! this prints where the file is.
+//! The same program makes the file for another system, where rustc has `core` for it (`rustup target add TRIPLE`):
+//!
+//! ```sh
+//! rustc --edition 2024 build.rs -o build/make_runtime
+//! TARGET=aarch64-unknown-linux-gnu OUT_DIR=build CARGO_MANIFEST_DIR="$PWD" build/make_runtime
+//! ```
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
-    let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
+    let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets `{name}`"));
     let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("runtime");
     let out = PathBuf::from(variable("OUT_DIR"));
     println!("cargo::rerun-if-changed=build.rs");
     for path in ["src", "artefact"] {
         println!("cargo::rerun-if-changed={}", folder.join(path).display());
     }
-    println!("cargo::rerun-if-env-changed=BESSEMER_RUNTIME_TARGET");
-    let other = env::var("BESSEMER_RUNTIME_TARGET").ok();
-    let target = other.clone().unwrap_or_else(|| variable("TARGET"));
+    let target = variable("TARGET");
 
     println!("cargo::rustc-env=BESSEMER_RUNTIME_TRIPLE={target}");
 
@@ -41,9 +43,6 @@ fn main() {
     let object = member(&archive, b"bessemer_artefact").expect("the archive has the library's object file");
     let path = out.join("bessemer_runtime.o");
     std::fs::write(&path, object).expect("the output folder can be written to");
-    if let Some(triple) = other {
-        println!("cargo::warning=the runtime for {triple} is {}", path.display());
-    }
 }
 
 fn rustc(target: &str, source: &Path, output: &Path, arguments: &[&str]) {

@@ -83,3 +83,46 @@ fn code_for_systems_without_a_runtime_is_made() {
         assert!(header.contains("mnist_raw_train_step(") && !header.contains("mnist_create("), "{triple}");
     }
 }
+
+/// Whether rustc has what a library without std needs for a target.
+fn has_core(triple: &str) -> bool {
+    let folder = run("rustc", ["--print", "target-libdir", "--target", triple]);
+    let found = Path::new(folder.trim()).is_dir();
+    if !found {
+        println!("skipped: rustc has no `core` for {triple}");
+    }
+    found
+}
+
+#[test]
+fn shared_libraries_for_other_machines_are_linked_with_their_runtime() {
+    let host = folder("cross-so-host");
+    compile(
+        &mnist(),
+        &["-o", host.join("mnist").to_str().unwrap(), "--batch", "100", "--target-cpu", "v3", "-q"],
+    );
+    let expected = run(build(&host, "mnist", "train"), [""; 0]);
+    for (triple, cc, emulator) in machines().filter(|(triple, ..)| has_core(triple)) {
+        let folder = folder(&format!("cross-so-{triple}"));
+        let make_runtime = folder.join("make_runtime").display().to_string();
+        run("rustc", ["--edition=2024", &format!("{ROOT}/build.rs"), "-o", &make_runtime]);
+        let made = std::process::Command::new(make_runtime)
+            .envs([("TARGET", triple), ("CARGO_MANIFEST_DIR", ROOT)])
+            .env("OUT_DIR", &folder)
+            .status();
+        assert!(made.unwrap().success(), "{triple}");
+        let runtime = folder.join("bessemer_runtime.o").display().to_string();
+        let prefix = folder.join("mnist").display().to_string();
+        let target = ["--target", triple, "--linker", cc, "--runtime", &runtime];
+        compile(&mnist(), &[&["-o", &prefix, "--batch", "100", "-q"], &target[..]].concat());
+        let program = folder.join("train").display().to_string();
+        let include = format!("-I{}", folder.display());
+        let source = format!("{ROOT}/tests/aot/c/train.c");
+        let library = format!("{prefix}.so");
+        let files = [&include, &source, &library, "-Wl,-rpath,$ORIGIN", "-o", &program];
+        run(cc, [&C_FLAGS[..], &files[..]].concat());
+        // Where Debian has the C library of the cross compiler.
+        let root = format!("/usr/{}", cc.trim_end_matches("-gcc"));
+        assert_eq!(run(emulator, ["-L", &root, &program]), expected, "{triple}");
+    }
+}

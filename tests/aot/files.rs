@@ -51,6 +51,11 @@ fn the_object_file_refers_to_nothing_and_the_library_to_the_c_library_only() {
     run("strip", ["-o".as_ref(), stripped.as_os_str(), library.as_os_str()]);
     assert!(size(&stripped) <= 150_000, "{}", size(&stripped));
     assert!(size(&object) <= 80_000, "{}", size(&object));
+    let small = folder.join("small");
+    let prefix = small.to_str().unwrap();
+    compile(&mnist(), &["-o", prefix, "--emit", "obj", "--entry", "predict,train_step", "-q"]);
+    let small = small.with_extension("o");
+    assert!(size(&small) <= 60_000, "{}", size(&small));
 }
 
 #[test]
