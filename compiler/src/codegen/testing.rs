@@ -230,7 +230,7 @@ pub(super) fn targets() -> Vec<Target> {
 }
 
 /// Whether a target has all vectors that a schedule names.
-fn fits(schedule: &Schedule, target: &Target) -> bool {
+pub(super) fn fits(schedule: &Schedule, target: &Target) -> bool {
     schedule.stages.iter().all(|stage| match *stage {
         StageSchedule::Scalar => true,
         StageSchedule::Strip { lanes, .. } | StageSchedule::Tile { lanes, .. } => {
@@ -329,4 +329,33 @@ pub(super) unsafe extern "C" fn record(ctx: *mut Context, site: u32, position: u
     let error = unsafe { &mut (*ctx).index_error };
     *error.flag.get_mut() = IndexError::RECORDED;
     (error.site, error.position, error.value) = (site, position, value);
+    forget_registers();
+}
+
+/// Leaves nothing in the vector registers and masks that a function may overwrite.
+fn forget_registers() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the machine has the registers; all that are overwritten are named.
+            unsafe {
+                std::arch::asm!(
+                    "vpternlogd zmm0, zmm0, zmm0, 255",
+                    "vpternlogd zmm1, zmm1, zmm1, 255",
+                    "vpternlogd zmm2, zmm2, zmm2, 255",
+                    "vpternlogd zmm15, zmm15, zmm15, 255",
+                    "vpternlogd zmm16, zmm16, zmm16, 255",
+                    "vpternlogd zmm31, zmm31, zmm31, 255",
+                    "kxnorw k1, k1, k1",
+                    "kxnorw k2, k2, k2",
+                    out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm15") _, out("zmm16") _, out("zmm31") _,
+                    out("k1") _, out("k2") _,
+                );
+            }
+        }
+        if std::arch::is_x86_feature_detected!("avx") {
+            // SAFETY: the machine has the registers; all that are overwritten are those that a function may overwrite.
+            unsafe { std::arch::asm!("vzeroall", clobber_abi("sysv64")) };
+        }
+    }
 }

@@ -97,6 +97,28 @@ fn tiles_of_every_size() {
     }
 }
 
+/// Accumulators of one tile that take more than a page of the stack.
+#[test]
+fn tiles_that_no_registers_hold() {
+    for target in targets() {
+        let lanes = target.lanes(crate::types::DType::F32);
+        let f = function(&matmul("f32", (41, 4 * lanes + 3, 3), 1, false));
+        let expected = expected(&f, &target, Inputs::Rule(plain));
+        let tile = StageSchedule::Tile {
+            row_axis: 0,
+            col_axis: 1,
+            rows: 40,
+            cols: 4 * lanes,
+            lanes,
+            row_operand: 0,
+            pack: false,
+        };
+        let f = scheduled(&f, &schedule(None, &[tile]));
+        let found = results(&f, &target, Inputs::Rule(plain));
+        assert_same(&format!("{:?}", target.vectors()), &found, &expected);
+    }
+}
+
 #[test]
 fn every_dtype_and_partial_results() {
     let f = function(&matmul("f64", (5, 11, 6), 1, false));

@@ -4,7 +4,7 @@ use bessemer_runtime::abi::{Context, IndexError};
 
 use crate::codegen::Target;
 use crate::codegen::testing::{
-    Buffers, Inputs, check, compile, function, plain, record, schedule, scheduled, strip,
+    Buffers, Inputs, check, compile, function, plain, record, schedule, scheduled, strip, targets,
 };
 use crate::kernel::{Schedule, StageSchedule};
 
@@ -181,9 +181,10 @@ fn rows_are_gathered() {
 #[test]
 fn indices_out_of_range_are_reported_and_replaced_by_the_nearest() {
     for (last, nearest) in [("-1", 0), ("5", 4), ("-9223372036854775808", 0), ("9223372036854775807", 4)] {
-        for stage in [StageSchedule::Scalar, strip(1, 4), strip(0, 4)] {
+        let stages = [StageSchedule::Scalar, strip(1, 4), strip(0, 4)];
+        for (target, stage) in targets().iter().flat_map(|t| stages.iter().map(move |s| (t, s.clone()))) {
             let f = scheduled(&function(&GATHER.replace("LAST", last)), &schedule(None, &[stage]));
-            let code = compile(&f, &Target::host().unwrap());
+            let code = compile(&f, target);
             let buffers = Buffers::new(&f, Inputs::Rule(plain));
             let mut context = Context { report_index_error: Some(record), ..Context::serial() };
             code.run(&f, &buffers, &mut context);
@@ -194,12 +195,56 @@ fn indices_out_of_range_are_reported_and_replaced_by_the_nearest() {
                 &schedule(None, &[StageSchedule::Scalar]),
             );
             let same = Buffers::new(&good, Inputs::Rule(plain));
-            compile(&good, &Target::host().unwrap()).run(&good, &same, &mut Context::serial());
+            compile(&good, target).run(&good, &same, &mut Context::serial());
             assert_eq!(buffers.results(&f), same.results(&good));
             // Without a hook, the flag alone says it.
             let mut bare = Context::serial();
             code.run(&f, &buffers, &mut bare);
             assert_eq!(*bare.index_error.flag.get_mut(), IndexError::UNLOCATED);
+        }
+    }
+}
+
+/// Sums of looked-up rows, which are live while an index is reported.
+const SUMS: &str = r#"kernels @t {
+  buffer buf0 "table" : f32[5,41] param 0
+  buffer buf1 "which" : i32[3,7] constant [0, 4, 1, -2, 3, 4, 2, 5, 5, 0, 1, 2, 3, 4, 9, 0, 1, 2, 3, 4, 0]
+  buffer buf2 "sums" : f32[3,41] result 0
+  check 0 "which" [3,7] < 5
+  kernel k0 (i0 < 3, i1 < 41) {
+    stage {
+      fold reduce (i2 < 7) {
+        s0 = load buf1[i0, i2] : i32
+        s1 = check s0 site 0 at 7*i0 + i2 : i32
+        s2 = load buf0[s1, i1] : f32
+        s3 = const 0.5 : f32
+        acc0 = dot s2, s3 : f32
+        acc1 = max s2 : f32
+      }
+      s0 = acc0 : f32
+      s1 = acc1 : f32
+      s2 = add s0, s1 : f32
+      store s2, buf2[i0, i1]
+    }
+  }
+}"#;
+
+#[test]
+fn what_is_live_survives_a_report() {
+    let good = function(&SUMS.replace("-2", "0").replace("2, 5, 5,", "2, 4, 4,").replace('9', "4"));
+    for target in targets() {
+        let expected = crate::codegen::testing::expected(&good, &target, Inputs::Rule(plain));
+        for stage in [StageSchedule::Scalar, strip(1, 4), strip(1, 8), strip(1, 16), strip(0, 2)] {
+            let schedule = schedule(None, &[stage]);
+            if !crate::codegen::testing::fits(&schedule, &target) {
+                continue;
+            }
+            let f = scheduled(&function(SUMS), &schedule);
+            let buffers = Buffers::new(&f, Inputs::Rule(plain));
+            let mut context = Context { report_index_error: Some(record), ..Context::serial() };
+            compile(&f, &target).run(&f, &buffers, &mut context);
+            assert!([-2, 5, 9].contains(&context.index_error.value));
+            assert_eq!(buffers.results(&f), expected, "{target} {:?}", target.vectors());
         }
     }
 }

@@ -3,9 +3,10 @@
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Condition, Inst, Operand, Reg, View};
+use super::code::Reg;
 use super::emitter::WideEmitter;
 use super::floats::predicates;
+use super::inst::{Condition, Inst, Operand, View};
 use super::opcodes::{self, Family};
 use crate::codegen::emitter::VectorType;
 use crate::kernel::BinaryOp;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Base, BlockId, Class, Code, Condition, Effect, Inst, Memory, Operand, Reg, Step, View};
+use super::code::{BlockId, Class, Code, Reg, Step};
+use super::inst::{Base, Condition, Effect, Inst, Memory, Operand, View};
 use super::opcodes::{Family, Single};
 use super::record::{Arm, Recorder};
 use super::words::{Sum, Word, Words};

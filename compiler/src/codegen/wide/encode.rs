@@ -10,10 +10,9 @@ use iced_x86::{Code as Opcode, MemoryOperand, Register};
 
 use super::allocate::{Allocation, allocate};
 use super::assemble::{Assembler, Label, Part, build, shortest};
-use super::code::{
-    Base, Block, BlockId, Class, Code, Exit, Inst, Memory, Operand, Reg, Report, Shape, Step, View,
-};
+use super::code::{Block, BlockId, Class, Code, Exit, Reg, Report, Step};
 use super::frame::{Frame, stack};
+use super::inst::{Base, Inst, Memory, Operand, Shape, View};
 use super::opcodes;
 use super::pool::ConstantId;
 use super::registers::{ARGUMENTS, KEPT, name};

@@ -4,8 +4,9 @@
 //! folded, which could forget to flush.
 
 use super::Level;
-use super::code::{Inst, Reg, Shape, View};
+use super::code::Reg;
 use super::emitter::{Layout, WideEmitter};
+use super::inst::{Inst, Shape, View};
 use super::opcodes::{self, Family, Single};
 use crate::codegen::emitter::VectorType;
 use crate::kernel::{BinaryOp, CompareOp, UnaryOp};

@@ -98,7 +98,7 @@ impl Frame {
 }
 
 fn qword(number: u8) -> Register {
-    super::registers::name(number, super::code::View::Qword)
+    super::registers::name(number, super::inst::View::Qword)
 }
 
 /// Memory of the frame.

@@ -6,8 +6,9 @@
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Base, Condition, Inst, Memory, Operand, Reg, Step, View};
+use super::code::{Reg, Step};
 use super::emitter::{Layout, WideEmitter};
+use super::inst::{Base, Condition, Inst, Memory, Operand, View};
 use super::opcodes::{self, Family};
 use crate::codegen::emitter::VectorType;
 use crate::kernel::{BinaryOp, CompareOp, UnaryOp};

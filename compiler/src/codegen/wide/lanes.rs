@@ -3,8 +3,9 @@
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Base, Effect, Inst, Memory, Reg, Shape, View};
+use super::code::Reg;
 use super::emitter::{Layout, WideEmitter};
+use super::inst::{Base, Effect, Inst, Memory, Shape, View};
 use super::opcodes;
 use crate::codegen::emitter::{VectorEmitter, VectorType};
 use crate::kernel::BinaryOp;

@@ -3,8 +3,9 @@
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Class, Condition, Inst, Operand, Reg, View};
+use super::code::{Class, Reg};
 use super::emitter::{Layout, WideEmitter};
+use super::inst::{Condition, Inst, Operand, View};
 use super::opcodes;
 use crate::codegen::emitter::VectorType;
 use crate::kernel::{BinaryOp, CompareOp};

@@ -3,8 +3,9 @@
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Class, Effect, Inst, Memory, Reg, View};
+use super::code::{Class, Reg};
 use super::emitter::{Layout, WideEmitter};
+use super::inst::{Effect, Inst, Memory, View};
 use super::opcodes;
 use crate::codegen::emitter::{VectorEmitter, VectorType};
 use crate::tensor::Scalar;

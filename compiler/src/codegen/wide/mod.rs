@@ -1,6 +1,6 @@
 //! Kernels on x86-64 with AVX2 or AVX-512, assembled without Cranelift, whose x86-64 back end has vectors of 128 bits.
 //!
-//! A task is *recorded* as instructions over virtual registers ([`code`]), in blocks of structured loops and arms
+//! A task is *recorded* as instructions ([`inst`]) over virtual registers ([`code`]), in blocks of structured loops and arms
 //! ([`record`]), by an implementation of [`VectorEmitter`](super::emitter::VectorEmitter) ([`emitter`] and the files named by
 //! themes). Then it is *simplified* ([`simplify`]: what is unused goes, loads become operands, two-address instructions get
 //! copies), registers are *allocated* ([`allocate`], with [`liveness`] and [`spill`]), and it is *encoded* ([`encode`], with
@@ -47,6 +47,7 @@ mod emitter;
 mod encode;
 mod floats;
 mod frame;
+mod inst;
 mod ints;
 mod lanes;
 mod liveness;

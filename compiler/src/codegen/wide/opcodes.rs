@@ -3,7 +3,7 @@
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Condition, View};
+use super::inst::{Condition, View};
 
 /// An instruction over vectors of every width.
 #[derive(Clone, Copy, Debug)]

@@ -11,9 +11,8 @@ use cranelift_entity::{PrimaryMap, SecondaryMap};
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{
-    Block, BlockId, Class, Code, Condition, Effect, Exit, Inst, Operand, Reg, RegData, Shape, Step, View,
-};
+use super::code::{Block, BlockId, Class, Code, Exit, Reg, RegData, Step};
+use super::inst::{Condition, Effect, Inst, Operand, Shape, View};
 use super::pool::Pool;
 use super::words::Sum;
 

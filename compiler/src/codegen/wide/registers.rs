@@ -3,7 +3,8 @@
 use iced_x86::Register;
 
 use super::Level;
-use super::code::{Class, View};
+use super::code::Class;
+use super::inst::View;
 
 /// The stack pointer.
 pub(super) const STACK: u8 = 4;

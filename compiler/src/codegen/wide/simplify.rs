@@ -1,12 +1,13 @@
 //! Drops what is not needed, lets instructions read memory themselves, and gives two-address instructions a register of
 //! their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cranelift_entity::SecondaryMap;
 use iced_x86::Code as Opcode;
 
-use super::code::{Code, Effect, Exit, Inst, Operand, Reg, Shape, Step};
+use super::code::{Code, Exit, Reg, Step};
+use super::inst::{Effect, Inst, Operand, Shape};
 use super::opcodes::fma_forms;
 
 /// How often each register is read.
@@ -123,7 +124,17 @@ fn foldable_operands(inst: &Inst) -> Vec<usize> {
 
 /// Gives every updated register a copy of its own, which is the result as well. Constants are repeated, not copied.
 fn copy_tied(code: &mut Code) {
-    let uses = count_uses(code);
+    // What a loop carries is copied behind the loop, where it holds something else.
+    let carried: HashSet<Reg> =
+        code.blocks.values().filter_map(|block| block.repeats.as_ref()).flat_map(|r| r.1.clone()).collect();
+    let mut uses = count_uses(code);
+    for step in code.blocks.values().flat_map(|block| &block.steps) {
+        if let Step::Copy { from, .. } = step
+            && carried.contains(from)
+        {
+            uses[*from] -= 1;
+        }
+    }
     let mut constants: HashMap<Reg, Inst> = HashMap::new();
     let ids: Vec<_> = code.blocks.keys().collect();
     for &id in &ids {

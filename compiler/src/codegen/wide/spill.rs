@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use cranelift_entity::SecondaryMap;
 
-use super::code::{Base, Code, Exit, Inst, Memory, Reg, Slot, Step};
+use super::code::{Code, Exit, Reg, Slot, Step};
+use super::inst::{Base, Inst, Memory};
 
 /// What was learned of registers while others were spilled.
 #[derive(Default)]

@@ -4,9 +4,10 @@ use cranelift_entity::SecondaryMap;
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Base, Class, Effect, Inst, Memory, Reg, View};
+use super::code::{Class, Reg};
 use super::emitter::WideEmitter;
 use super::encode::encode;
+use super::inst::{Base, Effect, Inst, Memory, View};
 use super::words::{Sum, Word};
 use crate::codegen::access::Bases;
 use crate::codegen::frame;

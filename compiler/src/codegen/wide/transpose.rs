@@ -3,8 +3,9 @@
 use iced_x86::Code as Opcode;
 
 use super::Level;
-use super::code::{Inst, Reg, View};
+use super::code::Reg;
 use super::emitter::{Layout, WideEmitter};
+use super::inst::{Inst, View};
 use super::opcodes::{self, Family};
 use crate::codegen::emitter::VectorType;
 

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use iced_x86::Code as Opcode;
 
-use super::code::{Base, Class, Condition, Inst, Memory, Operand, Reg, Shape, Step, View};
+use super::code::{Class, Reg, Step};
+use super::inst::{Base, Condition, Inst, Memory, Operand, Shape, View};
 use super::record::Recorder;
 
 /// A sum, by its number.
@@ -172,8 +173,8 @@ impl Recorder {
 
     /// A register, and the scale by which it is the multiple of another one.
     fn scaled(&mut self, at: usize, reg: Reg, factor: i64) -> (Reg, u8) {
-        if let Some(level) = self.counted(at, reg) {
-            return self.counted_multiple(level, factor);
+        if let Some(known) = self.counted_multiple(at, reg, factor) {
+            return known;
         }
         let reg = self.held(reg);
         match factor {
@@ -193,14 +194,6 @@ impl Recorder {
         self.pure_at(at, inst, Class::General, 8)
     }
 
-    /// The level of the loop that counts with a register, if multiples of it are worth to be counted along: if the loop
-    /// is the innermost one at level `at`, and had no other one in it so far.
-    fn counted(&self, at: usize, reg: Reg) -> Option<usize> {
-        let level = self.regions[..=at].iter().rposition(|region| region.repeats.is_some())?;
-        let inner = self.regions[level].repeats.as_ref()?;
-        (inner.counter == reg && !inner.has_inner).then_some(level)
-    }
-
     /// A register that holds what is wanted, which the counter of a loop does only once it is asked for.
     fn held(&mut self, reg: Reg) -> Reg {
         let level = self.level(reg);
@@ -211,17 +204,22 @@ impl Recorder {
         reg
     }
 
-    fn counted_multiple(&mut self, level: usize, factor: i64) -> (Reg, u8) {
+    /// A register that counts along with the innermost loop at level `at`, and the scale by which it is the multiple of the
+    /// loop's counter. `None` if the register is not the counter, or if that is not worth a register: where the loop has
+    /// others in it, through which it would be kept.
+    fn counted_multiple(&mut self, at: usize, reg: Reg, factor: i64) -> Option<(Reg, u8)> {
         const SCALES: [i64; 4] = [1, 2, 4, 8];
-        let inductions = self.regions[level].repeats.as_ref().map_or(&[][..], |inner| &inner.inductions);
+        let level = self.regions[..=at].iter().rposition(|region| region.repeats.is_some())?;
+        let inner = self.regions[level].repeats.as_ref().filter(|inner| inner.counter == reg)?;
         let known = SCALES.into_iter().find_map(|scale| {
-            let (_, reg) = inductions.iter().find(|i| i.0.checked_mul(scale) == Some(factor))?;
+            let (_, reg) = inner.inductions.iter().find(|i| i.0.checked_mul(scale) == Some(factor))?;
             Some((*reg, scale as u8))
         });
         match known {
-            Some(known) => known,
-            None if SCALES.contains(&factor) => (self.induction(level, 1), factor as u8),
-            None => (self.induction(level, factor), 1),
+            Some(known) => Some(known),
+            None if inner.has_inner => None,
+            None if SCALES.contains(&factor) => Some((self.induction(level, 1), factor as u8)),
+            None => Some((self.induction(level, factor), 1)),
         }
     }
 

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use iced_x86::Code as Opcode;
 
-use crate::codegen::wide::code::{
-    Base, Code, Condition, Exit, Inst, Memory, Operand, Reg, Shape, Step, View,
-};
+use crate::codegen::wide::code::{Code, Exit, Reg, Step};
+use crate::codegen::wide::inst::{Base, Condition, Inst, Memory, Operand, Shape, View};
 use crate::codegen::wide::opcodes;
 
 /// The contents of a register.

@@ -5,10 +5,9 @@ use iced_x86::Code as Opcode;
 use super::interpreter::Interpreter;
 use super::levels;
 use crate::codegen::wide::Level;
-use crate::codegen::wide::code::{
-    Base, Class, Condition, Effect, Inst, Memory, Operand, Reg, Shape, Step, View,
-};
+use crate::codegen::wide::code::{Class, Reg, Step};
 use crate::codegen::wide::encode::encode;
+use crate::codegen::wide::inst::{Base, Condition, Effect, Inst, Memory, Operand, Shape, View};
 use crate::codegen::wide::opcodes;
 use crate::codegen::wide::record::Recorder;
 use crate::codegen::wide::testing::call;
