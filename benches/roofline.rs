@@ -1,8 +1,8 @@
 //! How close kernels come to what the machine can do: `cargo bench --bench roofline [FILTER]`.
 //!
 //! On one thread. The limits are measured first: the rate of fused multiply-adds at every vector width that the machine
-//! has, in registers, and the bandwidth of copying (bytes read and bytes written). Emitted code uses 128 bits, so *peak* is
-//! the share of that limit; *copy* is the share of the bandwidth of copying as many bytes as the kernel reads and
+//! has, in registers, and the bandwidth of copying (bytes read and bytes written). *Peak* is the share of the rate at the
+//! widest vectors; *copy* is the share of the bandwidth of copying as many bytes as the kernel reads and
 //! writes at the least. Times are the shortest of several rounds: this asks what is possible, not what is usual.
 
 #[path = "common/call.rs"]
@@ -30,7 +30,7 @@ fn main() {
     for (bits, flops) in &peaks {
         println!("multiply-add, {bits:3} bits  {:8.1} GFLOP/s", flops / 1e9);
     }
-    let peak = peaks.first().map_or(f64::NAN, |peak| peak.1);
+    let peak = peaks.last().map_or(f64::NAN, |peak| peak.1);
     println!(
         "\n{:32} {:>10} {:>9} {:>6} {:>8} {:>8} {:>6}",
         "kernel", "µs", "GFLOP/s", "peak", "GB/s", "copying", "copy"
