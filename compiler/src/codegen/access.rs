@@ -35,7 +35,7 @@ pub(super) struct Bases<W: Copy> {
 }
 
 /// What an address is relative to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Base {
     /// The start of a buffer.
     Buffer(BufferId),

@@ -133,6 +133,8 @@ pub trait VectorEmitter {
     ) -> Self::Value;
     /// Puts the active elements of a value into memory at `address + offset`, and touches no byte behind them.
     fn store(&mut self, ty: VectorType, active: usize, value: Self::Value, address: Self::Word, offset: i32);
+    /// Asks for the cache line at `address + offset`, which code will read or write before long; it need not be memory.
+    fn prefetch(&mut self, address: Self::Word, offset: i32);
     /// The active lanes of `new`, and the others of `old`.
     fn merge(&mut self, ty: VectorType, active: usize, new: Self::Value, old: Self::Value) -> Self::Value;
 

@@ -17,8 +17,15 @@ use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule};
 use crate::tensor::Scalar;
 use crate::types::{DType, dense_strides};
 
-/// Bytes of a panel: half of a first-level cache of 32 KiB.
+/// Bytes of a panel of 128-bit vectors: half of a first-level cache of 32 KiB.
 const PANEL_BYTES: usize = 16 << 10;
+/// Bytes of a panel of wider vectors: a quarter of a second-level cache. Their tiles have so many rows that a vector comes from
+/// there in the time of its multiplications, and parts, between which accumulators are kept, become rare.
+const WIDE_PANEL_BYTES: usize = 256 << 10;
+/// Rows of an operand between the one that is copied and the one that is asked for.
+const ROWS_AHEAD: i64 = 16;
+/// Bytes of a cache line.
+const LINE: i64 = 64;
 /// Rows whose accumulators are kept between two parts of a fold.
 pub(super) const KEPT_ROWS: usize = 512;
 
@@ -40,14 +47,16 @@ pub(super) struct PanelShape {
 impl PanelShape {
     /// The panel of a stage that is scheduled to have one.
     pub(super) fn new(fold: Option<&Fold>, schedule: &StageSchedule) -> Option<PanelShape> {
-        let (&StageSchedule::Tile { cols, row_operand, pack: true, .. }, Some(fold)) = (schedule, fold)
+        let (&StageSchedule::Tile { cols, lanes, row_operand, pack: true, .. }, Some(fold)) =
+            (schedule, fold)
         else {
             return None;
         };
         let dtype = fold.body.insts[vector_operand(fold, row_operand)?].dtype;
         let extent = fold.axes.first().copied().unwrap_or(1);
         let inner = fold.axes.iter().skip(1).fold(1usize, |size, &e| size.saturating_mul(e));
-        let most = (PANEL_BYTES / dtype.bytes()) / cols.saturating_mul(inner).max(1);
+        let bytes = if lanes * dtype.bytes() > 16 { WIDE_PANEL_BYTES } else { PANEL_BYTES };
+        let most = (bytes / dtype.bytes()) / cols.saturating_mul(inner).max(1);
         // Parts of one axis must be whole rounds of the partial results.
         let unit = if fold.axes.len() > 1 { 1 } else { fold.lanes };
         let most = (most / unit * unit).max(unit);
@@ -193,6 +202,22 @@ impl<'k, W: Copy> Panel<'k, W> {
         });
     }
 
+    /// Asks for what will be copied some rows later: rows that lie far apart are not foreseen by the processor.
+    fn prefetch<E: VectorEmitter<Word = W>>(
+        &self,
+        emission: &mut Emission<E>,
+        plan: &BodyPlan<'_>,
+        point: &Point<W>,
+    ) {
+        let Some(axis) = point.len().checked_sub(1).filter(|&axis| axis >= self.first_axis) else { return };
+        for (access, _) in plan.vector_loads().filter(|(access, _)| access.bytes.factor(axis) >= LINE) {
+            let mut later = point.clone();
+            later[axis] = later[axis].plus(ROWS_AHEAD);
+            let (address, offset) = access.address(&mut emission.e, &emission.bases, &later, None);
+            emission.e.prefetch(address, offset);
+        }
+    }
+
     /// Emits the copy of an element of the fold at a point, or at a vector of points.
     fn copy<E: VectorEmitter<Word = W>>(
         &self,
@@ -204,6 +229,7 @@ impl<'k, W: Copy> Panel<'k, W> {
         let ty = VectorType { dtype: self.shape.dtype, lanes: plan.lanes() };
         for value in emit_body(&mut emission.e, plan, &site, &mut Shared::new()) {
             let value = value.vector(&mut emission.e, ty);
+            self.prefetch(emission, plan, point);
             let (address, offset) = self.access.address(&mut emission.e, &emission.bases, point, None);
             emission.e.store(ty, plan.active(), value, address, offset);
         }

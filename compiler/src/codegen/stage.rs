@@ -3,6 +3,8 @@
 //! A *leaf* is straight-line code, with the loops of a fold, for a few points of a stage at once. Points of a leaf differ by
 //! numbers only, so that they share what does not depend on the difference.
 
+use std::collections::HashSet;
+
 use cranelift_entity::SecondaryMap;
 
 use super::access::{FlatAccess, Placement};
@@ -18,6 +20,8 @@ use crate::kernel::{Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
 
 /// About how many instructions a leaf of a map has.
 const LEAF: usize = 48;
+/// Elements of a fold in whose time memory answers.
+const LONG_FOLD: usize = 32;
 /// The most accumulators that a leaf keeps in registers.
 const KEPT: usize = 8;
 
@@ -157,12 +161,31 @@ impl LeafPlan<'_> {
         match &self.fold {
             None => self.bodies(emission, points, &[]),
             Some(fold) if fold.fold.kind == FoldKind::Reduce => {
+                if fold.fold.axes.iter().product::<usize>() >= LONG_FOLD {
+                    self.prefetch(emission, points);
+                }
                 let accumulators = fold.reduce(emission, points);
                 self.bodies(emission, points, &accumulators);
             }
             Some(fold) => fold.scan(emission, points, &mut |emission, points, accumulators| {
                 self.bodies(emission, points, accumulators);
             }),
+        }
+    }
+
+    /// Asks for what the stage's body will read by vectors at these points, so that it comes while the fold runs.
+    fn prefetch<E: VectorEmitter>(&self, emission: &mut Emission<E>, points: &[Point<E::Word>]) {
+        let mut asked = HashSet::new();
+        for (access, depends) in self.body.vector_loads() {
+            for point in points {
+                let on = |&(axis, _): &(usize, _)| depends & (1 << axis) != 0;
+                let offsets: Vec<i64> =
+                    point.iter().enumerate().filter(on).map(|(_, coord)| coord.offset).collect();
+                if asked.insert((access.base, access.bytes.clone(), offsets)) {
+                    let (address, offset) = access.address(&mut emission.e, &emission.bases, point, None);
+                    emission.e.prefetch(address, offset);
+                }
+            }
         }
     }
 

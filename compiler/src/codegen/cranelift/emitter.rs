@@ -198,6 +198,9 @@ impl VectorEmitter for CraneliftEmitter<'_, '_> {
         }
     }
 
+    /// Cranelift has no such instruction.
+    fn prefetch(&mut self, _: Value, _: i32) {}
+
     fn merge(&mut self, ty: VectorType, active: usize, new: Value, old: Value) -> Value {
         (0..active).fold(old, |merged, lane| {
             let element = self.lane(ty, new, lane);

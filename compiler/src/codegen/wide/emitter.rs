@@ -333,6 +333,12 @@ impl VectorEmitter for WideEmitter {
         }
     }
 
+    fn prefetch(&mut self, address: Word, offset: i32) {
+        let sum = self.sum(address);
+        let memory = self.r.address(&sum, offset);
+        self.r.prefetch(memory);
+    }
+
     fn merge(&mut self, ty: VectorType, active: usize, new: Reg, old: Reg) -> Reg {
         let first = self.first_lanes(ty, active);
         self.select(ty, first, new, old)

@@ -12,7 +12,7 @@ use iced_x86::Code as Opcode;
 
 use super::Level;
 use super::code::{Block, BlockId, Class, Code, Exit, Reg, RegData, Step};
-use super::inst::{Condition, Effect, Inst, Operand, Shape, View};
+use super::inst::{Condition, Effect, Inst, Memory, Operand, Shape, View};
 use super::pool::Pool;
 use super::words::Sum;
 
@@ -158,6 +158,11 @@ impl Recorder {
     pub(super) fn store(&mut self, inst: Inst) {
         self.stores += 1;
         self.push(Step::Inst(inst.effect(Effect::Store)));
+    }
+
+    /// Records that a cache line is asked for.
+    pub(super) fn prefetch(&mut self, memory: Memory) {
+        self.push(Step::Inst(Inst::bare(Opcode::Prefetcht0_m8).memory(memory)));
     }
 
     /// The load that gave a register of general class, if it would give the same now.
