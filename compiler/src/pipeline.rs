@@ -234,16 +234,17 @@ pub fn lower(module: &Module, function: &Function, options: &Options, report: &m
     watch(LOWER, options, function, &current);
     report.keep(LOWER, options, &current);
     for pass in fuse::PASSES.into_iter().filter(|pass| options.runs(pass)) {
-        let next = report.step(pass, kernels, |report| {
-            let mut fused = current.clone();
-            fuse::run(&mut fused, pass, &mut report.fusion);
-            fuse::dead::remove(&mut fused);
-            fuse::renumber(&mut fused);
-            fused
+        let before = options.verify_each.then(|| current.clone());
+        current = report.step(pass, kernels, |report| {
+            fuse::run(&mut current, pass, &mut report.fusion);
+            fuse::dead::remove(&mut current);
+            fuse::renumber(&mut current);
+            current
         });
-        watch(pass, options, &current, &next);
-        report.keep(pass, options, &next);
-        current = next;
+        if let Some(before) = before {
+            watch(pass, options, &before, &current);
+        }
+        report.keep(pass, options, &current);
     }
     current
 }

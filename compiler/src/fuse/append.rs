@@ -22,10 +22,12 @@ use super::inline::invert;
 use super::splice::{move_index, splice, store_roots};
 use super::{MAX_BODY, Report};
 
-/// Appends every consumer that can be.
-pub fn run(f: &mut KernelFunction, report: &mut Report) {
-    merge_all(f, appended, |consumer, producer| report.fused("fuse-epilogues", consumer, producer));
+/// Appends every consumer that can be; gives how many kernels were looked at.
+pub fn run(f: &mut KernelFunction, report: &mut Report) -> usize {
+    let visits =
+        merge_all(f, appended, |consumer, producer| report.fused("fuse-epilogues", consumer, producer));
     super::dead::remove(f);
+    visits
 }
 
 /// Kernel `p` with kernel `c` appended to one of its stages, if that can be done.

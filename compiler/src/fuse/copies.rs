@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 use cranelift_entity::SecondaryMap;
 
-use crate::kernel::{BufferId, BufferKind, InstKind, Kernel, KernelFunction, Stage};
+use crate::kernel::{BufferId, BufferKind, InstKind, KernelFunction, Stage};
 
 use super::Report;
 use super::deps::kernel_loads;
@@ -47,7 +47,7 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) {
     let mut moved = vec![Vec::new(); f.kernels.len()];
     for (k, kernel) in f.kernels.iter().enumerate() {
         for (s, stage) in kernel.stages.iter().enumerate() {
-            let merged = whole_copy(f, kernel, stage).filter(|&(from, to)| {
+            let merged = whole_copy(f, &kernel.axes, stage).filter(|&(from, to)| {
                 let (temp, copy) = (&f.buffers[from].kind, &f.buffers[to].kind);
                 let is_temp = match temp {
                     BufferKind::Temp => *copy != BufferKind::Local,
@@ -84,14 +84,15 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) {
     f.kernels.retain(|kernel| !kernel.stages.is_empty());
 }
 
-/// The buffers that a stage copies from and to, if it does nothing but copy a whole buffer to another of its shape.
-pub fn whole_copy(f: &KernelFunction, kernel: &Kernel, stage: &Stage) -> Option<(BufferId, BufferId)> {
+/// The buffers that a stage of a kernel with these axes copies from and to, if it does nothing but copy a whole buffer to
+/// another of its shape.
+pub fn whole_copy(f: &KernelFunction, axes: &[usize], stage: &Stage) -> Option<(BufferId, BufferId)> {
     let ([store], None) = (stage.stores.as_slice(), &stage.fold) else { return None };
     let InstKind::Load(access) = &stage.body.insts[store.value].kind else { return None };
     let plain =
         access.guards.is_empty() && access.indirect.is_none() && !store.add && store.indirect.is_none();
     let (from, to) = (&f.buffers[access.buffer], &f.buffers[store.buffer]);
-    let extents = [&kernel.axes[..], &stage.axes].concat();
+    let extents = [axes, &stage.axes].concat();
     let same = plain && from.shape == to.shape && access.index == store.index && stage.body.insts.len() == 1;
     let whole = same && invert(&store.index, &to.shape, &extents).is_some();
     whole.then_some((access.buffer, store.buffer))

@@ -1,6 +1,7 @@
 //! Who writes and reads what while a pass merges kernels, and the order that this leaves to them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::HashSet;
 
 use cranelift_entity::SecondaryMap;
 
@@ -38,20 +39,29 @@ struct Touched {
 
 /// The dependencies of a function's kernels, kept up to date while kernels change and merge.
 ///
-/// A kernel is known by its position in the function. Positions are an order in which everything is written before it is
-/// read. Where a kernel was merged into another, one without stages stays behind, so that the others keep their
-/// positions; [`finish`](Links::finish) removes those.
+/// A kernel is known by its position in the function, which it keeps. Where a kernel was merged into another, one without
+/// stages stays behind. The order of the kernels is that of their *ranks*: everything is written at a lower rank than it
+/// is read. [`finish`](Links::finish) sorts the kernels by rank, and removes those without stages.
 pub struct Links {
     touched: SecondaryMap<BufferId, Touched>,
+    /// The position behind which each kernel comes, and in which order among those behind one position.
+    ranks: Vec<Rank>,
+    /// How many kernels were moved.
+    moves: usize,
+    /// How many kernels were looked at.
+    visits: Cell<usize>,
     /// For every buffer with the next value of a variable: the one with its value at entry.
     old_of: Pairs,
 }
+
+type Rank = (usize, usize);
 
 impl Links {
     /// The dependencies of a function's kernels.
     pub fn of(f: &KernelFunction) -> Links {
         let touched = SecondaryMap::with_capacity(f.buffers.len());
-        let mut links = Links { touched, old_of: pair_variables(f).1 };
+        let ranks = (0..f.kernels.len()).map(|k| (k, 0)).collect();
+        let mut links = Links { touched, ranks, moves: 0, visits: Cell::new(0), old_of: pair_variables(f).1 };
         (0..f.kernels.len()).for_each(|k| links.insert(f, k));
         links
     }
@@ -64,27 +74,30 @@ impl Links {
     /// Kernels that write what kernel `c` reads, in order.
     pub fn producers(&self, f: &KernelFunction, c: usize) -> Vec<usize> {
         let loaded = kernel_loads(&f.kernels[c]).flat_map(|a| &self.touched[f.storage(a.buffer)].writers);
-        let producers: BTreeSet<usize> = loaded.copied().filter(|&p| p != c).collect();
-        producers.into_iter().collect()
+        let mut producers: Vec<usize> = loaded.copied().filter(|&p| p != c).collect();
+        producers.sort_unstable_by_key(|&p| self.ranks[p]);
+        producers.dedup();
+        producers
     }
 
     /// Kernels that read what kernel `p` writes; some may come more than once.
     fn users<'a>(&'a self, f: &'a KernelFunction, p: usize) -> impl Iterator<Item = usize> + 'a {
         let stored = kernel_stores(&f.kernels[p]).flat_map(|b| &self.touched[b].readers);
-        stored.copied().filter(move |&k| k != p)
+        stored.copied().filter(move |&k| k != p).inspect(|_| self.visits.set(self.visits.get() + 1))
     }
 
     /// Whether there is a way from kernel `from` to kernel `to` through at least one other kernel, so that the two
     /// cannot become one. Looks only at kernels between the two.
     pub fn separated(&self, f: &KernelFunction, from: usize, to: usize) -> bool {
-        let mut todo: Vec<usize> = self.users(f, from).filter(|&k| k < to).collect();
+        let between = |&k: &usize| self.ranks[k] < self.ranks[to];
+        let mut todo: Vec<usize> = self.users(f, from).filter(between).collect();
         let mut seen: HashSet<usize> = todo.iter().copied().collect();
         while let Some(k) = todo.pop() {
             for user in self.users(f, k) {
                 if user == to {
                     return true;
                 }
-                if user < to && seen.insert(user) {
+                if between(&user) && seen.insert(user) {
                     todo.push(user);
                 }
             }
@@ -120,62 +133,48 @@ impl Links {
         changed
     }
 
-    /// Puts `merged` in the place of kernels `p` and `c`, where `p` came first; gives its position. Kernels that `merged`
+    /// Puts `merged` in the place of kernels `p` and `c`, where `p` came first and keeps its position. Kernels that `merged`
     /// needs come before it then, and those that need it behind it, otherwise they stay as they were.
     ///
     /// # Panics
     /// If the kernels depend on one another in a circle then, which is a bug of the pass that merged them.
-    pub fn merge(&mut self, f: &mut KernelFunction, p: usize, c: usize, merged: Kernel) -> usize {
+    pub fn merge(&mut self, f: &mut KernelFunction, p: usize, c: usize, merged: Kernel) {
         self.remove(f, p);
         self.remove(f, c);
         f.kernels[c].stages.clear();
         f.kernels[p] = merged;
         self.insert(f, p);
-        match self.producers(f, p).last() {
-            Some(&last) if last > p => self.sort(f, p, last),
-            _ => p,
+        if let Some(&last) = self.producers(f, p).last()
+            && self.ranks[last] > self.ranks[p]
+        {
+            self.move_behind(f, p, last);
         }
     }
 
-    /// Sorts the kernels `first ..= last`, where only `first` stands before what it needs; gives the new position of
-    /// that one.
-    fn sort(&mut self, f: &mut KernelFunction, first: usize, last: usize) -> usize {
-        let mut waiting: HashMap<usize, usize> = HashMap::new();
-        let users = |k: usize| -> BTreeSet<usize> {
-            self.users(f, k).filter(|user| (first..=last).contains(user)).collect()
-        };
-        (first..=last).flat_map(users).for_each(|user| *waiting.entry(user).or_default() += 1);
-        let mut ready: BTreeSet<usize> = (first..=last).filter(|k| !waiting.contains_key(k)).collect();
-        let mut order = Vec::with_capacity(last + 1 - first);
-        while let Some(k) = ready.pop_first() {
-            order.push(k);
-            for user in users(k) {
-                let left = waiting.get_mut(&user).expect("a user waits for what it uses");
-                *left -= 1;
-                if *left == 0 {
-                    ready.insert(user);
-                }
-            }
+    /// Moves a kernel, and those behind it that need it, behind the kernel `last`.
+    fn move_behind(&mut self, f: &KernelFunction, kernel: usize, last: usize) {
+        let (behind, _) = self.ranks[last];
+        let mut moved = vec![kernel];
+        let mut seen = HashSet::from([kernel]);
+        let mut next = 0;
+        while let Some(&k) = moved.get(next) {
+            let users = self.users(f, k).filter(|&user| self.ranks[user].0 <= behind);
+            moved.extend(users.filter(|&user| seen.insert(user)));
+            next += 1;
         }
-        assert_eq!(
-            order.len(),
-            last + 1 - first,
-            "kernels of `@{}` depend on one another in a circle",
-            f.name
-        );
-        let moved: Vec<(usize, usize)> = (first..).zip(order).filter(|(to, from)| to != from).collect();
-        moved.iter().for_each(|&(_, from)| self.remove(f, from));
-        let kernels: Vec<Kernel> = moved.iter().map(|&(_, from)| f.kernels[from].clone()).collect();
-        for (&(to, _), kernel) in moved.iter().zip(kernels) {
-            f.kernels[to] = kernel;
+        assert!(!seen.contains(&last), "kernels of `@{}` depend on one another in a circle", f.name);
+        moved.sort_unstable_by_key(|&k| self.ranks[k]);
+        for k in moved {
+            self.moves += 1;
+            self.ranks[k] = (behind, self.moves);
         }
-        moved.iter().for_each(|&(to, _)| self.insert(f, to));
-        moved.iter().find(|m| m.1 == first).map_or(first, |m| m.0)
     }
 
-    /// Removes the kernels that were merged into others.
+    /// Sorts the kernels, and removes those that were merged into others.
     pub fn finish(self, f: &mut KernelFunction) {
-        f.kernels.retain(|kernel| !kernel.stages.is_empty());
+        let mut kernels: Vec<(Rank, Kernel)> = self.ranks.into_iter().zip(f.kernels.drain(..)).collect();
+        kernels.sort_by_key(|(rank, _)| *rank);
+        f.kernels.extend(kernels.into_iter().map(|(_, kernel)| kernel).filter(|k| !k.stages.is_empty()));
     }
 
     fn insert(&mut self, f: &KernelFunction, k: usize) {
@@ -202,22 +201,62 @@ impl Links {
 }
 
 /// Merges kernels until `merged` finds no more: for every kernel in order, with those that write what it reads, the last of
-/// them first. `merged(f, links, p, c)` is what becomes of kernels `p` and `c`; `report` sees the two before.
+/// them first. `merged(f, links, p, c)` is what becomes of kernels `p` and `c`; `report` sees the two before. Gives how many
+/// kernels were looked at, a measure of the work.
 pub fn merge_all(
     f: &mut KernelFunction,
     merged: impl Fn(&KernelFunction, &Links, usize, usize) -> Option<Kernel>,
     mut report: impl FnMut(&Kernel, &Kernel),
-) {
+) -> usize {
     let mut links = Links::of(f);
     for start in 0..f.kernels.len() {
         // A kernel that took another in may now fit into one that the other read. Nothing else can that could not before.
         let mut c = start;
-        while let Some((p, kernel)) =
-            (links.producers(f, c).into_iter().rev()).find_map(|p| Some((p, merged(f, &links, p, c)?)))
-        {
+        while let Some((p, kernel)) = links.producers(f, c).into_iter().rev().find_map(|p| {
+            links.visits.set(links.visits.get() + 1);
+            Some((p, merged(f, &links, p, c)?))
+        }) {
             report(&f.kernels[c], &f.kernels[p]);
-            c = links.merge(f, p, c, kernel);
+            links.merge(f, p, c, kernel);
+            c = p;
         }
     }
+    let visits = links.visits.get();
     links.finish(f);
+    visits
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fuse::{Report, append, group, run};
+    use crate::graph::{Builder, Train};
+    use crate::lower::lower;
+    use crate::types::DType::F32;
+    use crate::{nn, optimizers, pipeline};
+
+    /// Kernels after fusion of a training step of this many layers, and kernels that the merging passes looked at.
+    fn fused(layers: usize) -> (usize, usize) {
+        let builder = Builder::new("deep");
+        builder.function("loss", |f| {
+            let (x, y) = (f.placeholder("x", F32, [32, 20]), f.placeholder("y", F32, [32, 20]));
+            let layer = |x, n: usize| nn::relu(nn::dense(x, &format!("layer{n}"), 20));
+            f.result("loss", nn::mean_squared_error((0..layers).fold(x, layer), y));
+        });
+        builder.train(Train::minimize("step", "loss", optimizers::adam(0.01)));
+        let module = pipeline::prepare(&builder.finish().unwrap()).unwrap();
+        let step = &module.functions[module.function("step").unwrap()];
+        let mut f = lower(&module, step);
+        let report = &mut Report::default();
+        run(&mut f, "fold-views", report);
+        run(&mut f, "fuse-producers", report);
+        let visits = append::run(&mut f, report) + group::run(&mut f, report);
+        (f.kernels.len(), visits)
+    }
+
+    #[test]
+    fn work_grows_with_the_number_of_kernels() {
+        let [(few, little), (many, much)] = [20, 160].map(fused);
+        assert!(many > 7 * few, "{few} and {many} kernels");
+        assert!(much < 9 * little, "{little} visits for {few} kernels, {much} for {many}");
+    }
 }

@@ -38,10 +38,11 @@ const MAX_STAGES: usize = 64;
 /// Kernels of at most this many scalar steps are worth less than a call, whatever axes they share.
 const TINY: usize = 2048;
 
-/// Groups every pair that can be.
-pub fn run(f: &mut KernelFunction, report: &mut Report) {
-    merge_all(f, grouped, |second, first| report.fused("fuse-stages", second, first));
+/// Groups every pair that can be; gives how many kernels were looked at.
+pub fn run(f: &mut KernelFunction, report: &mut Report) -> usize {
+    let visits = merge_all(f, grouped, |second, first| report.fused("fuse-stages", second, first));
     localize(f);
+    visits
 }
 
 fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kernel> {

@@ -140,7 +140,8 @@ pub fn cost(inst: &Inst) -> usize {
     }
 }
 
-/// Whether inlining computes nothing more often, or little that is cheaper than what reading costs.
+/// Whether inlining computes next to nothing more often, or little that is cheaper than what reading costs. A reduction
+/// that is cut into chunks has a few more points than elements.
 fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut Report) -> bool {
     let mut uses = 0;
     let mut repeated = false;
@@ -156,7 +157,9 @@ fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut
             for (body, inner) in bodies {
                 let here = loads(body).filter(|a| a.buffer == producer.buffer).count();
                 uses += here;
-                repeated |= here > 0 && outer * inner > producer.elements.max(1);
+                let points = outer.saturating_mul(inner);
+                repeated |=
+                    here > 0 && points.saturating_sub(producer.elements.max(1)) > producer.elements / 8;
             }
         }
     }

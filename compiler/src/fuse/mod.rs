@@ -39,8 +39,8 @@ pub fn run(f: &mut KernelFunction, pass: &str, report: &mut Report) {
         "drop-checks" => checks::run(f, report),
         "fold-views" => inline::run(f, inline::Producers::Views, report),
         "fuse-producers" => inline::run(f, inline::Producers::Maps, report),
-        "fuse-epilogues" => append::run(f, report),
-        "fuse-stages" => group::run(f, report),
+        "fuse-epilogues" => _ = append::run(f, report),
+        "fuse-stages" => _ = group::run(f, report),
         "merge-copies" => copies::run(f, report),
         _ => panic!("there is no fusion pass `{pass}`"),
     }

@@ -9,7 +9,7 @@ pub mod reshape;
 use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
 
-use crate::graph::{Function, Module, Node, ValueId};
+use crate::graph::{Function, Module, Node, ValueId, VariableId};
 use crate::kernel::{
     Access, Accumulator, Affine, BodyBuilder, Buffer, BufferId, BufferKind, CheckSite, Fold, FoldKind,
     FoldOp, Guard, Kernel, KernelFunction, ScalarId, Schedule, Stage, Store,
@@ -23,35 +23,56 @@ use crate::types::DType;
 /// If the function was not verified or not bound.
 pub fn lower(module: &Module, function: &Function) -> KernelFunction {
     let mut out = KernelFunction { name: function.name.clone(), ..KernelFunction::default() };
-    let mut values: SecondaryMap<ValueId, PackedOption<BufferId>> = SecondaryMap::new();
+    let mut known = Known { names: function.value_names(), ..Known::default() };
     for (n, &param) in function.params.iter().enumerate() {
-        values[param] = out.buffers.push(buffer_of(function, param, BufferKind::Param(n))).into();
+        let buffer = buffer_of(function, &known.names, param, BufferKind::Param(n));
+        known.values[param] = out.buffers.push(buffer).into();
     }
     for node in function.nodes.values() {
-        let mut cx = LowerCx { module, function, node, out: &mut out, values: &mut values };
+        let mut cx = LowerCx { module, function, node, out: &mut out, known: &mut known };
         node.op.lower(&mut cx);
         for &result in &node.results {
-            assert!(values[result].is_some(), "`{}` lowered without defining a result", node.op.name());
+            let is_known = known.values[result].is_some();
+            assert!(is_known, "`{}` lowered without defining a result", node.op.name());
         }
     }
+    let Known { names, values, .. } = known;
     for (n, result) in function.results.iter().enumerate() {
-        let mut to = buffer_of(function, result.value, BufferKind::Result(n));
+        let mut to = buffer_of(function, &names, result.value, BufferKind::Result(n));
         to.name.clone_from(&result.name);
         copy(&mut out, values[result.value].expect("results are defined"), to);
     }
     for assign in &function.assigns {
         let variable =
             module.variable(&assign.variable).expect("the verifier checked the names of variables");
-        let mut to = buffer_of(function, assign.value, BufferKind::Next(variable.as_u32() as usize));
+        let mut to = buffer_of(function, &names, assign.value, BufferKind::Next(variable.as_u32() as usize));
         to.name.clone_from(&assign.variable);
         copy(&mut out, values[assign.value].expect("assigned values are defined"), to);
     }
     out
 }
 
-fn buffer_of(function: &Function, value: ValueId, kind: BufferKind) -> Buffer {
+/// What is known of a function while it is lowered.
+#[derive(Default)]
+struct Known {
+    /// Names of all its values.
+    names: SecondaryMap<ValueId, String>,
+    /// Buffers of the values that have been lowered.
+    values: SecondaryMap<ValueId, PackedOption<BufferId>>,
+    /// Buffers of the variables that have been read.
+    variables: SecondaryMap<VariableId, PackedOption<BufferId>>,
+    /// Buffer of the random state, if it has been read.
+    random_state: Option<BufferId>,
+}
+
+fn buffer_of(
+    function: &Function,
+    names: &SecondaryMap<ValueId, String>,
+    value: ValueId,
+    kind: BufferKind,
+) -> Buffer {
     let ty = function.ty(value);
-    Buffer { name: function.value_name(value), dtype: ty.dtype, shape: ty.shape.bound(), pitch: None, kind }
+    Buffer { name: names[value].clone(), dtype: ty.dtype, shape: ty.shape.bound(), pitch: None, kind }
 }
 
 /// Adds a kernel that copies a buffer to a new one of the same type.
@@ -90,7 +111,7 @@ pub struct LowerCx<'a> {
     function: &'a Function,
     node: &'a Node,
     out: &'a mut KernelFunction,
-    values: &'a mut SecondaryMap<ValueId, PackedOption<BufferId>>,
+    known: &'a mut Known,
 }
 
 /// What a fold kernel is made of; see [`LowerCx::fold`].
@@ -113,7 +134,7 @@ impl LowerCx<'_> {
 
     /// Buffer of the n-th operand.
     pub fn operand(&self, n: usize) -> BufferId {
-        self.values[self.node.operands[n]].expect("operands are defined before their uses")
+        self.known.values[self.node.operands[n]].expect("operands are defined before their uses")
     }
 
     /// Extents of the n-th operand.
@@ -128,7 +149,7 @@ impl LowerCx<'_> {
 
     /// Name of the n-th operand, for errors.
     pub fn operand_name(&self, n: usize) -> String {
-        self.function.value_name(self.node.operands[n])
+        self.known.names[self.node.operands[n]].clone()
     }
 
     /// Extents of the n-th result.
@@ -144,66 +165,59 @@ impl LowerCx<'_> {
     /// Buffer of the n-th result, made when first asked for.
     pub fn result(&mut self, n: usize) -> BufferId {
         let value = self.node.results[n];
-        if let Some(buffer) = self.values[value].expand() {
+        if let Some(buffer) = self.known.values[value].expand() {
             return buffer;
         }
-        let buffer = self.out.buffers.push(buffer_of(self.function, value, BufferKind::Temp));
-        self.values[value] = buffer.into();
+        let buffer =
+            self.out.buffers.push(buffer_of(self.function, &self.known.names, value, BufferKind::Temp));
+        self.known.values[value] = buffer.into();
         buffer
     }
 
     /// Makes the n-th result the contents of a buffer that exists: nothing is computed.
     pub fn set_result(&mut self, n: usize, buffer: BufferId) {
-        self.values[self.node.results[n]] = buffer.into();
+        self.known.values[self.node.results[n]] = buffer.into();
     }
 
     /// Makes the first result the bytes of the first operand under the result's shape: nothing is computed.
     pub fn alias(&mut self) {
         let value = self.node.results[0];
-        let buffer = buffer_of(self.function, value, BufferKind::Alias(self.operand(0)));
-        self.values[value] = self.out.buffers.push(buffer).into();
+        let buffer = buffer_of(self.function, &self.known.names, value, BufferKind::Alias(self.operand(0)));
+        self.known.values[value] = self.out.buffers.push(buffer).into();
     }
 
     /// A further buffer for a value between two kernels of this op.
     pub fn temp(&mut self, dtype: DType, shape: Vec<usize>) -> BufferId {
-        let name = format!("{}.part", self.function.value_name(self.node.results[0]));
+        let name = format!("{}.part", self.known.names[self.node.results[0]]);
         self.out.buffers.push(Buffer { name, dtype, shape, pitch: None, kind: BufferKind::Temp })
     }
 
     /// A buffer that holds a constant.
     pub fn constant(&mut self, tensor: Tensor) -> BufferId {
         let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
-        let name = self.function.value_name(self.node.results[0]);
+        let name = self.known.names[self.node.results[0]].clone();
         self.out.buffers.push(Buffer { name, dtype, shape, pitch: None, kind: BufferKind::Constant(tensor) })
     }
 
     /// The buffer of the value at entry of the variable with this name.
     pub fn variable(&mut self, name: &str) -> BufferId {
         let id = self.module.variable(name).expect("the verifier checked the names of variables");
-        let slot = id.as_u32() as usize;
-        let known = |b: &Buffer| matches!(b.kind, BufferKind::Variable(n) if n == slot);
-        if let Some((buffer, _)) = self.out.buffers.iter().find(|(_, b)| known(b)) {
+        if let Some(buffer) = self.known.variables[id].expand() {
             return buffer;
         }
         let ty = &self.module.variables[id].ty;
         let (dtype, shape) = (ty.dtype, ty.shape.bound());
-        let kind = BufferKind::Variable(slot);
-        self.out.buffers.push(Buffer { name: name.to_owned(), dtype, shape, pitch: None, kind })
+        let kind = BufferKind::Variable(id.as_u32() as usize);
+        let buffer = self.out.buffers.push(Buffer { name: name.to_owned(), dtype, shape, pitch: None, kind });
+        self.known.variables[id] = buffer.into();
+        buffer
     }
 
     /// The buffer with the instance's seed and step, `i64[2]`.
     pub fn random_state(&mut self) -> BufferId {
-        let known = |b: &Buffer| matches!(b.kind, BufferKind::RandomState);
-        if let Some((buffer, _)) = self.out.buffers.iter().find(|(_, b)| known(b)) {
-            return buffer;
-        }
-        let kind = BufferKind::RandomState;
-        self.out.buffers.push(Buffer {
-            name: "random".into(),
-            dtype: DType::I64,
-            shape: vec![2],
-            pitch: None,
-            kind,
+        *self.known.random_state.get_or_insert_with(|| {
+            let (name, kind) = ("random".to_owned(), BufferKind::RandomState);
+            self.out.buffers.push(Buffer { name, dtype: DType::I64, shape: vec![2], pitch: None, kind })
         })
     }
 
@@ -295,7 +309,7 @@ impl LowerCx<'_> {
 
     /// Adds a kernel.
     pub fn kernel(&mut self, axes: Vec<usize>, stages: Vec<Stage>) {
-        let origin = format!("{} %{}", self.node.op.name(), self.function.value_name(self.node.results[0]));
+        let origin = format!("{} %{}", self.node.op.name(), self.known.names[self.node.results[0]]);
         push_kernel(self.out, axes, stages, origin);
     }
 }

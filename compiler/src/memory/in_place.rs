@@ -23,12 +23,22 @@
 //! `s` runs exactly once (a tail that recomputes elements of the strip before it would read what it wrote), and loads of
 //! a stage's body are not moved behind its stores. By P4 an entry point that ends with an error has overwritten nothing.
 
+use cranelift_entity::SecondaryMap;
+
 use super::Uses;
+use super::order::pair_variables;
 use crate::kernel::{Access, BufferId, BufferKind, Kernel, KernelFunction, Part, Stage};
 
 /// The variables, by their numbers, that may be assigned in place, sorted.
 pub(super) fn variables_in_place(f: &KernelFunction, uses: &[Uses]) -> Vec<usize> {
     let checked = uses.iter().rposition(|u| u.checks);
+    let mut first_writer: SecondaryMap<BufferId, Option<usize>> = SecondaryMap::new();
+    let mut last_reader = first_writer.clone();
+    for (k, u) in uses.iter().enumerate() {
+        u.writes.iter().for_each(|&b| first_writer[b] = first_writer[b].or(Some(k)));
+        u.reads.iter().for_each(|&b| last_reader[b] = Some(k));
+    }
+    let (_, old_of) = pair_variables(f);
     let mut variables: Vec<usize> = f
         .buffers
         .iter()
@@ -36,14 +46,14 @@ pub(super) fn variables_in_place(f: &KernelFunction, uses: &[Uses]) -> Vec<usize
             BufferKind::Next(v) => Some((next, v)),
             _ => None,
         })
-        .filter(|&(next, v)| {
-            let Some(writer) = uses.iter().position(|u| u.writes.contains(&next)) else { return false };
+        .filter(|&(next, _)| {
+            let Some(writer) = first_writer[next] else { return false };
             checked.is_none_or(|last| last < writer)
-                && old_values(f, v).all(|old| {
+                && old_of[next].is_none_or(|old| {
                     let (a, b) = (&f.buffers[old], &f.buffers[next]);
                     a.dtype == b.dtype
                         && a.shape == b.shape
-                        && uses[writer + 1..].iter().all(|u| !u.reads.contains(&old))
+                        && last_reader[old].is_none_or(|last| last <= writer)
                         && loads_precede_stores(f, &f.kernels[writer], old, next)
                 })
         })
@@ -51,14 +61,6 @@ pub(super) fn variables_in_place(f: &KernelFunction, uses: &[Uses]) -> Vec<usize
         .collect();
     variables.sort_unstable();
     variables
-}
-
-/// The buffers that hold the `v`-th variable's value at entry.
-fn old_values(f: &KernelFunction, v: usize) -> impl Iterator<Item = BufferId> {
-    f.buffers
-        .iter()
-        .filter(move |(_, buffer)| matches!(buffer.kind, BufferKind::Variable(u) if u == v))
-        .map(|(id, _)| id)
 }
 
 /// P2 and P3.

@@ -1,7 +1,9 @@
 //! A training step in two functions: one that gives the gradients, and one that takes gradients and updates.
 //!
 //! Between the two, whoever calls them may do with the gradients what they like: take the mean of those of several
-//! machines, for example. One after the other they are the training step, bit for bit.
+//! machines, for example. One after the other they are the training step, bit for bit, with one exception: where SGD
+//! updates rows that were looked up, the step makes one addition per look-up ([`Sum::descend`]), and the second function
+//! one of their sum, which is rounded differently if a row was looked up twice.
 
 use std::cell::RefCell;
 use std::rc::Rc;
