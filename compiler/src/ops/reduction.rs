@@ -12,7 +12,7 @@ use crate::tensor::{Element, Scalar, Tensor, with_element};
 use crate::types::{DType, Extent, Shape, TensorType};
 
 /// Shapes and axes that reductions are tried at: none, all, inner, outer and middle axes, and empty ones.
-pub const SAMPLES: [(&[usize], &[usize]); 11] = [
+pub const SAMPLES: [(&[usize], &[usize]); 12] = [
     (&[], &[]),
     (&[3], &[]),
     (&[1], &[0]),
@@ -22,6 +22,7 @@ pub const SAMPLES: [(&[usize], &[usize]); 11] = [
     (&[17, 3], &[0]),
     (&[2, 3, 5], &[0, 2]),
     (&[2, 3, 5], &[1]),
+    (&[2, 3, 2], &[0, 1, 2]),
     (&[0, 3], &[1]),
     (&[2, 100], &[0, 1]),
 ];
