@@ -213,4 +213,26 @@ mod tests {
             }
         }
     }
+
+    /// Three lookups of one table, of which two give the same row.
+    #[test]
+    fn all_additions_to_a_table_count() {
+        let module = Rc::new(RefCell::new(Module::default()));
+        let graph = Graph::over(module.clone(), Function::default(), Rc::default());
+        let table = graph.placeholder("table", DType::F64, [4]);
+        let rows = |rows: [i32; 2]| table.gather(graph.constant(Tensor::from(ndarray::arr1(&rows))), 0);
+        let parts = [(rows([0, 1]), 1.0), (rows([1, 2]), 10.0), (rows([2, 2]), 100.0)];
+        let loss = parts
+            .map(|(part, factor)| (part * factor).reduce_sum(&[0], false))
+            .into_iter()
+            .reduce(|a, b| a + b)
+            .unwrap();
+        let gradient =
+            differentiate(&graph, &[(loss, loss.constant_like(1.0))], &[table]).unwrap()[0].unwrap();
+        graph.result("gradient", gradient);
+        let function = graph.into_function();
+        let params = [Tensor::zeros(DType::F64, &[4])];
+        let results = evaluate(&module.borrow(), &function, &params, &mut State::default()).unwrap();
+        assert_eq!(results[0], Tensor::from(ndarray::arr1(&[1.0, 11.0, 210.0, 0.0])));
+    }
 }
