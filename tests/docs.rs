@@ -1,4 +1,4 @@
-//! Runs the blocks of `docs/text-form.md`, and holds its table of ops against the ops that there are: with `BLESS=1` in
+//! Runs the blocks of `docs/text-form.md` and the README's modules, and holds its table of ops against the ops that there are: with `BLESS=1` in
 //! the environment the table is written anew.
 
 use std::collections::HashMap;
@@ -8,14 +8,16 @@ use std::path::Path;
 use bessemer_compiler::graph::Module;
 use bessemer_compiler::graph::verify::verify;
 use bessemer_compiler::ops::Op;
+use bessemer_compiler::pipeline::prepare;
 
 const PAGE: &str = include_str!("../docs/text-form.md");
+const README: &str = include_str!("../README.md");
 
-/// A block of code: what stands after the opening backticks, the line it begins at, and its text.
-fn blocks() -> Vec<(&'static str, usize, String)> {
+/// The blocks of code of a page: what stands after the opening backticks, the line it begins at, and its text.
+fn blocks(page: &str) -> Vec<(&str, usize, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(&str, usize, String)> = None;
-    for (i, line) in PAGE.lines().enumerate() {
+    for (i, line) in page.lines().enumerate() {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(info)) => open = Some((info, i + 1, String::new())),
             (Some(_), Some(_)) => blocks.extend(open.take()),
@@ -30,7 +32,7 @@ fn blocks() -> Vec<(&'static str, usize, String)> {
 #[test]
 fn blocks_parse_verify_and_round_trip_or_fail_as_they_say() {
     let (mut right, mut wrong) = (0, 0);
-    for (info, line, text) in blocks() {
+    for (info, line, text) in blocks(PAGE) {
         let parsed = Module::parse("text-form.md", &text);
         match info.strip_prefix("bessemer") {
             Some("") => {
@@ -52,6 +54,16 @@ fn blocks_parse_verify_and_round_trip_or_fail_as_they_say() {
         }
     }
     assert!(right > 0 && wrong > 0, "the page has no blocks that are run");
+}
+
+#[test]
+fn modules_of_the_readme_prepare() {
+    let modules: Vec<_> = blocks(README).into_iter().filter(|(info, ..)| *info == "bessemer").collect();
+    assert!(!modules.is_empty());
+    for (_, line, text) in modules {
+        let module = Module::parse("README.md", &text).unwrap_or_else(|e| panic!("line {line}: {e}"));
+        prepare(&module).unwrap_or_else(|e| panic!("line {line}: {e}"));
+    }
 }
 
 /// The first paragraph of the doc comment in the file of each op, by the op's name.
@@ -110,7 +122,7 @@ fn the_table_of_ops_is_complete() {
 fn the_grammar_is_that_of_the_parser() {
     let source = include_str!("../compiler/src/graph/parse/mod.rs");
     let (_, _, grammar) =
-        blocks().into_iter().find(|(info, ..)| *info == "text").expect("there is a grammar");
+        blocks(PAGE).into_iter().find(|(info, ..)| *info == "text").expect("there is a grammar");
     let documented: String = source
         .lines()
         .skip_while(|line| *line != "//! ```text")

@@ -206,7 +206,7 @@ func @loss(%x: f32[2]) -> (loss: f32[]) {
   %3 = reduce_sum %2 {axes=[0]}
   return %3
 }
-train @step = minimize @loss with sgd(lr = 0.5)
+train @step() = minimize @loss with sgd(lr = 0.5)
 ",
     )
     .unwrap_or_else(|e| panic!("{e}"));
