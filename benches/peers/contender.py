@@ -47,6 +47,15 @@ def data(network):
     return x, y, layers
 
 
+def logits(params, x, activation):
+    """The layers on arrays of any framework whose operators are those of NumPy."""
+    for n, (weight, bias) in enumerate(params):
+        x = x @ weight + bias
+        if n + 1 < len(params):
+            x = activation(x)
+    return x
+
+
 def torch_step(network, threads, compiled):
     import torch
 
@@ -102,19 +111,12 @@ def jax_step(network, threads):
     gelu = lambda value: jax.nn.gelu(value, approximate=False)
     activation = {"relu": jax.nn.relu, "tanh": np.tanh, "sigmoid": jax.nn.sigmoid, "gelu": gelu}[network.activation]
 
-    def logits_of(params, x):
-        for n, (weight, bias) in enumerate(params):
-            x = x @ weight + bias
-            if n + 1 < len(params):
-                x = activation(x)
-        return x
-
     if not network.trains:
-        predict = jax.jit(lambda params, x: jax.nn.softmax(logits_of(params, x)))
+        predict = jax.jit(lambda params, x: jax.nn.softmax(logits(params, x, activation)))
         return lambda: float(predict(params, x)[0, 0])
 
     def loss_of(params, x, y):
-        return -np.mean(np.take_along_axis(jax.nn.log_softmax(logits_of(params, x)), y[:, None], 1))
+        return -np.mean(np.take_along_axis(jax.nn.log_softmax(logits(params, x, activation)), y[:, None], 1))
 
     zeros = jax.tree.map(np.zeros_like, params)
     state = (params, zeros, zeros, np.zeros(())) if network.update == "adam" else (params,)
@@ -151,15 +153,8 @@ def tensorflow_step(network, threads, xla):
     params = [(tf.Variable(w), tf.Variable(b)) for w, b in layers]
     activation = {"relu": tf.nn.relu, "tanh": tf.tanh, "sigmoid": tf.sigmoid, "gelu": tf.nn.gelu}[network.activation]
 
-    def logits_of(x):
-        for n, (weight, bias) in enumerate(params):
-            x = x @ weight + bias
-            if n + 1 < len(params):
-                x = activation(x)
-        return x
-
     if not network.trains:
-        predict = tf.function(lambda x: tf.nn.softmax(logits_of(x)), jit_compile=xla)
+        predict = tf.function(lambda x: tf.nn.softmax(logits(params, x, activation)), jit_compile=xla)
         return lambda: float(predict(x)[0, 0])
     flat = [part for layer in params for part in layer]
     slots = [(tf.Variable(tf.zeros_like(p)), tf.Variable(tf.zeros_like(p))) for p in flat]
@@ -168,7 +163,7 @@ def tensorflow_step(network, threads, xla):
     @tf.function(jit_compile=xla)
     def update(x, y):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_of(x)))
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits(params, x, activation)))
         gradients = tape.gradient(loss, flat)
         if network.update == "sgd":
             for p, g in zip(flat, gradients):

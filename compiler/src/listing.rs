@@ -1,17 +1,14 @@
 //! What the code generator emits, as text to read.
 
+use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::{Context, ir};
-use cranelift_module::{
-    DataDescription, DataId, FuncId, Linkage, Module, ModuleDeclarations, ModuleReloc, ModuleResult,
-    default_libcall_names,
-};
+use cranelift_module::{FuncId, Module, ModuleReloc, ModuleResult, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
 use crate::backend::{CompileError, Compiled, SourceModule, compile_into};
 use crate::codegen::kernel::disassemble;
-use crate::codegen::{CodegenError, Target};
+use crate::codegen::{CodegenError, Target, forward_to_module};
 
 /// An emitted function as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,36 +53,7 @@ impl Module for Lister<'_> {
         self.module.isa()
     }
 
-    fn declarations(&self) -> &ModuleDeclarations {
-        self.module.declarations()
-    }
-
-    fn declare_function(
-        &mut self,
-        name: &str,
-        linkage: Linkage,
-        signature: &ir::Signature,
-    ) -> ModuleResult<FuncId> {
-        self.module.declare_function(name, linkage, signature)
-    }
-
-    fn declare_anonymous_function(&mut self, signature: &ir::Signature) -> ModuleResult<FuncId> {
-        self.module.declare_anonymous_function(signature)
-    }
-
-    fn declare_data(
-        &mut self,
-        name: &str,
-        linkage: Linkage,
-        writable: bool,
-        tls: bool,
-    ) -> ModuleResult<DataId> {
-        self.module.declare_data(name, linkage, writable, tls)
-    }
-
-    fn declare_anonymous_data(&mut self, writable: bool, tls: bool) -> ModuleResult<DataId> {
-        self.module.declare_anonymous_data(writable, tls)
-    }
+    forward_to_module!();
 
     fn define_function_with_control_plane(
         &mut self,
@@ -111,9 +79,5 @@ impl Module for Lister<'_> {
         self.module.define_function_bytes(func, alignment, bytes, relocs)?;
         self.list(func, String::new(), disassemble(self.target, bytes));
         Ok(())
-    }
-
-    fn define_data(&mut self, data: DataId, description: &DataDescription) -> ModuleResult<()> {
-        self.module.define_data(data, description)
     }
 }

@@ -54,7 +54,11 @@ pub struct VariableLayout {
 impl VariableLayout {
     /// The elements of the variable, dense, of the `bytes` that are stored.
     pub fn gather(&self, stored: &[u8]) -> Vec<u8> {
-        stored.chunks(self.pitch).flat_map(|row| &row[..self.row.min(row.len())]).copied().collect()
+        let mut elements = Vec::with_capacity(stored.len());
+        for stored in stored.chunks(self.pitch) {
+            elements.extend_from_slice(&stored[..self.row.min(stored.len())]);
+        }
+        elements
     }
 
     /// What is to be stored for the variable to have these elements, which are dense. Gaps are zero.

@@ -2,14 +2,11 @@
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::Signature;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
-use cranelift_module::{
-    DataDescription, DataId, FuncId, Linkage, Module, ModuleDeclarations, ModuleReloc, ModuleResult,
-};
+use cranelift_module::{FuncId, Module, ModuleReloc, ModuleResult};
 use cranelift_object::ObjectModule;
 
-use crate::codegen::CpuLevel;
+use crate::codegen::{CpuLevel, forward_to_module};
 
 /// The N of `x86-64-vN`; 0 where every CPU of the architecture has the level.
 pub(super) fn number(level: CpuLevel) -> u32 {
@@ -38,36 +35,7 @@ impl Module for Leveled<'_> {
         &*self.isa
     }
 
-    fn declarations(&self) -> &ModuleDeclarations {
-        self.module.declarations()
-    }
-
-    fn declare_function(
-        &mut self,
-        name: &str,
-        linkage: Linkage,
-        signature: &Signature,
-    ) -> ModuleResult<FuncId> {
-        self.module.declare_function(name, linkage, signature)
-    }
-
-    fn declare_anonymous_function(&mut self, signature: &Signature) -> ModuleResult<FuncId> {
-        self.module.declare_anonymous_function(signature)
-    }
-
-    fn declare_data(
-        &mut self,
-        name: &str,
-        linkage: Linkage,
-        writable: bool,
-        tls: bool,
-    ) -> ModuleResult<DataId> {
-        self.module.declare_data(name, linkage, writable, tls)
-    }
-
-    fn declare_anonymous_data(&mut self, writable: bool, tls: bool) -> ModuleResult<DataId> {
-        self.module.declare_anonymous_data(writable, tls)
-    }
+    forward_to_module!();
 
     fn define_function_with_control_plane(
         &mut self,
@@ -91,10 +59,6 @@ impl Module for Leveled<'_> {
         relocs: &[ModuleReloc],
     ) -> ModuleResult<()> {
         self.module.define_function_bytes(func, alignment, bytes, relocs)
-    }
-
-    fn define_data(&mut self, data: DataId, description: &DataDescription) -> ModuleResult<()> {
-        self.module.define_data(data, description)
     }
 }
 

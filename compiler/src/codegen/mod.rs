@@ -15,6 +15,7 @@ mod cranelift;
 mod emitter;
 pub mod entry;
 mod fold;
+mod forward;
 pub mod fpmode;
 pub mod frame;
 pub mod kernel;
@@ -40,6 +41,7 @@ mod wide;
 
 pub(crate) use check::check;
 pub(crate) use fold::accumulators_fit;
+pub(crate) use forward::forward_to_module;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
 pub use target::{CpuLevel, Target};
 pub use vectors::Vectors;

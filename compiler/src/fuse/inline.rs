@@ -95,11 +95,6 @@ impl Producer {
         }
         let extents = [kernel.axes.as_slice(), stage_axes].concat();
         let axes = invert(&store.index, &buffer.shape, &extents)?;
-        // Several kernels may store to parts of one buffer (concat).
-        let covers: usize = extents.iter().product();
-        if covers != buffer.elements() {
-            return None;
-        }
         let large = |a: &&Access| a.index.iter().any(|e| !e.is_constant());
         Some(Producer {
             buffer: store.buffer,
@@ -113,7 +108,8 @@ impl Producer {
     }
 }
 
-/// For every axis of a stage, the axis of the buffer that `index` gives it, if that is a one-to-one correspondence.
+/// For every axis of a stage, the axis of the buffer that `index` gives it, if that is a one-to-one correspondence: so it
+/// is none if several stages store to parts of the buffer (concat).
 pub fn invert(index: &[Affine], shape: &[usize], extents: &[usize]) -> Option<Vec<Option<usize>>> {
     let mut axes = vec![None; extents.len()];
     for (d, expr) in index.iter().enumerate() {
