@@ -3,6 +3,7 @@
 mod activations;
 mod layers;
 mod losses;
+mod padding;
 mod statistics;
 
 pub use activations::{elu, gelu, gelu_tanh, leaky_relu, log_softmax, relu, relu6, silu, softmax, softplus};
@@ -11,4 +12,5 @@ pub use losses::{
     accuracy_count, l1_penalty, l2_penalty, mean_squared_error, sigmoid_cross_entropy, softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 };
+pub use padding::Padding;
 pub use statistics::{global_norm, mean, moments, variance};
