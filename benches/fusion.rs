@@ -7,6 +7,8 @@
 
 #[path = "common/call.rs"]
 mod call;
+#[path = "common/function.rs"]
+mod function;
 #[path = "common/networks.rs"]
 mod networks;
 #[path = "common/program.rs"]
@@ -19,7 +21,9 @@ use bessemer_compiler::graph::{Graph, Module};
 use bessemer_compiler::pipeline::{OptLevel, Options, PASSES};
 use bessemer_compiler::types::DType::{F32, I32};
 use bessemer_compiler::{initializers, nn, optimizers};
-use call::{Call, module, times};
+use call::{Call, times};
+use function::module;
+use networks::classifier;
 
 /// How often each of a pair is measured.
 const ROUNDS: usize = 21;
@@ -37,10 +41,10 @@ fn main() {
         ("layer norm 100x1024", module(layer_norm), "f"),
         ("softmax cross entropy, gradient", module(cross_entropy), "f"),
         ("adam update of 784x128", module(adam), "f"),
-        ("784-128-10 sgd step", networks::mnist(&[128], optimizers::sgd(0.1)), networks::STEP),
+        ("784-128-10 sgd step", classifier(&[784, 128, 10], nn::relu, optimizers::sgd(0.1)), networks::STEP),
         (
             "784-1024-1024-10 adam step",
-            networks::mnist(&[1024, 1024], optimizers::adam(1e-3)),
+            classifier(&[784, 1024, 1024, 10], nn::relu, optimizers::adam(1e-3)),
             networks::STEP,
         ),
     ];
@@ -54,7 +58,7 @@ fn report(name: &str, module: &Module, function: &str) {
     let fusing = PASSES.iter().map(|pass| pass.name).filter(|pass| pass.starts_with("fuse-"));
     let unfused = fusing.fold(fused.clone(), |options, pass| options.disable(pass).expect("it is a pass"));
     let [mut unfused, mut fused] =
-        [unfused, fused].map(|options| Call::new(module, function, networks::BATCH, &options));
+        [unfused, fused].map(|options| Call::new(module, function, networks::BATCH, &options, 1));
     unfused.run();
     fused.run();
     for (a, b) in unfused.results.iter().zip(&fused.results) {

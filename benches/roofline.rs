@@ -7,8 +7,12 @@
 
 #[path = "common/call.rs"]
 mod call;
-#[path = "roofline/limits.rs"]
-mod limits;
+#[path = "roofline/copy.rs"]
+mod copy;
+#[path = "common/function.rs"]
+mod function;
+#[path = "common/peak.rs"]
+mod peak;
 #[path = "common/program.rs"]
 mod program;
 
@@ -18,26 +22,28 @@ use bessemer_compiler::graph::{Graph, Module};
 use bessemer_compiler::nn;
 use bessemer_compiler::pipeline::{OptLevel, Options};
 use bessemer_compiler::types::DType::F32;
-use call::{Call, module, times};
-use limits::Copy;
+use call::{Call, times};
+use copy::Copy;
+use function::module;
 
 /// How often each kernel is measured.
 const ROUNDS: usize = 11;
 
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let peaks = limits::fma_peaks();
-    for (bits, flops) in &peaks {
-        println!("multiply-add, {bits:3} bits  {:8.1} GFLOP/s", flops / 1e9);
+    let mut peak = f64::NAN;
+    for adds in peak::multiply_adds() {
+        let [seconds] = times(21, Duration::from_millis(2), [&mut { adds.run }]);
+        peak = adds.flops / seconds[0];
+        println!("multiply-add, {:3} bits  {:8.1} GFLOP/s", adds.bits, peak / 1e9);
     }
-    let peak = peaks.last().map_or(f64::NAN, |peak| peak.1);
     println!(
         "\n{:32} {:>10} {:>9} {:>6} {:>8} {:>8} {:>6}",
         "kernel", "µs", "GFLOP/s", "peak", "GB/s", "copying", "copy"
     );
     for (name, module) in kernels().into_iter().filter(|k| k.0.contains(&filter)) {
         let options = Options::new(OptLevel::O3).verify_each(false);
-        let mut call = Call::new(&module, "f", 1, &options);
+        let mut call = Call::new(&module, "f", 1, &options, 1);
         let bytes = call.params.iter().chain(&call.results).map(|t| t.len() * t.dtype().bytes()).sum();
         let mut copy = Copy::new(bytes);
         let [time, copying] =

@@ -1,9 +1,9 @@
-//! Functions on one thread, to be called again and again, and how long that takes.
+//! Compiled functions, to be called again and again, and how long that takes.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bessemer_compiler::graph::{Builder, Graph, Module};
+use bessemer_compiler::graph::Module;
 use bessemer_compiler::initializers;
 use bessemer_compiler::jit::CompiledEntry;
 use bessemer_compiler::pipeline::Options;
@@ -11,15 +11,9 @@ use bessemer_compiler::program::{Entry, NamedType};
 use bessemer_compiler::tensor::Tensor;
 use bessemer_compiler::types::DType;
 use bessemer_runtime::instance::{Instance, Threads};
+use bessemer_runtime::pool::Pool;
 
 use crate::program::{compile, expand};
-
-/// A module with one function, `f`.
-pub fn module(build: impl FnOnce(&Graph)) -> Module {
-    let builder = Builder::new("bench");
-    builder.function("f", build);
-    builder.finish().unwrap_or_else(|e| panic!("{e}"))
-}
 
 /// A function of a program on one thread, with operands and room for its results.
 pub struct Call {
@@ -32,12 +26,13 @@ pub struct Call {
 }
 
 impl Call {
-    /// Compiles a function of a module. Its variables have their first values; floats among its parameters are from -1 to
+    /// Compiles a function of a module, to run on so many threads. Its variables have their first values; floats among its parameters are from -1 to
     /// 1, integers below 10.
-    pub fn new(module: &Module, function: &str, n: usize, options: &Options) -> Call {
+    pub fn new(module: &Module, function: &str, n: usize, options: &Options, threads: u32) -> Call {
         let module = expand(module);
         let program = compile(&module, &[function, initializers::FUNCTION], n, options);
-        let instance = program.instance(Threads::serial()).expect("there is memory");
+        let threads = Threads::from(Pool::new(threads).expect("there are threads"));
+        let instance = program.instance(threads).expect("there is memory");
         instance.set_seed(1).expect("nothing runs");
         let init = program.entry(initializers::FUNCTION).expect("it was compiled");
         init.call(&instance, &[], &mut []).unwrap_or_else(|e| panic!("{e}"));

@@ -1,34 +1,20 @@
-//! What one thread of this machine can do at most.
+//! The rate of fused multiply-adds that one thread of this machine has at most.
 
-use std::hint::black_box;
-use std::time::Duration;
-
-use crate::call::times;
-
-/// Two blocks of memory, one to be copied to the other.
-pub struct Copy {
-    from: Vec<u8>,
-    to: Vec<u8>,
+/// Multiply-adds of vectors of one width, as fast as they go, in registers.
+#[derive(Clone, Copy)]
+pub struct MultiplyAdds {
+    /// Width of the vectors.
+    pub bits: usize,
+    /// Operations of a run: two for an element of f32.
+    pub flops: f64,
+    /// Runs them once.
+    pub run: fn(),
 }
 
-impl Copy {
-    /// Blocks that have `bytes` bytes together, of which a copy reads one half and writes the other.
-    pub fn new(bytes: usize) -> Copy {
-        Copy { from: vec![1; bytes / 2], to: vec![0; bytes / 2] }
-    }
-
-    /// Copies once.
-    pub fn run(&mut self) {
-        self.to.copy_from_slice(black_box(&self.from));
-        black_box(&self.to);
-    }
-}
-
-/// Measured rates of fused multiply-adds by vector width in bits, the narrowest first: two operations an element.
-/// Empty on machines without the instruction, and on architectures that this does not know.
-pub fn fma_peaks() -> Vec<(usize, f64)> {
+/// Those that this machine has, the narrowest first; none on architectures that this does not know.
+pub fn multiply_adds() -> Vec<MultiplyAdds> {
     #[cfg(target_arch = "x86_64")]
-    return x86::peaks();
+    return x86::multiply_adds();
     #[cfg(not(target_arch = "x86_64"))]
     Vec::new()
 }
@@ -36,8 +22,9 @@ pub fn fma_peaks() -> Vec<(usize, f64)> {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
+    use std::hint::black_box;
 
-    use super::*;
+    use super::MultiplyAdds;
 
     /// Independent sums: at least the latency (4 cycles) times the instructions started a cycle (2).
     const SUMS: usize = 12;
@@ -65,7 +52,7 @@ mod x86 {
     multiply_add!(of_256, "fma", _mm256_set1_ps, _mm256_fmadd_ps);
     multiply_add!(of_512, "avx512f", _mm512_set1_ps, _mm512_fmadd_ps);
 
-    pub fn peaks() -> Vec<(usize, f64)> {
+    pub fn multiply_adds() -> Vec<MultiplyAdds> {
         let mut runs: Vec<(usize, fn())> = Vec::new();
         if is_x86_feature_detected!("fma") {
             // SAFETY: the machine has the instructions.
@@ -77,10 +64,7 @@ mod x86 {
             // SAFETY: the machine has the instructions.
             runs.push((512, || unsafe { of_512() }));
         }
-        let rate = |(bits, run): (usize, fn())| {
-            let [seconds] = times(21, Duration::from_millis(2), [&mut { run }]);
-            (bits, (2 * SUMS * ADDITIONS * (bits / 32)) as f64 / seconds[0])
-        };
-        runs.into_iter().map(rate).collect()
+        let flops = |bits: usize| (2 * SUMS * ADDITIONS * (bits / 32)) as f64;
+        runs.into_iter().map(|(bits, run)| MultiplyAdds { bits, flops: flops(bits), run }).collect()
     }
 }
