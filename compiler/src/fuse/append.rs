@@ -57,15 +57,13 @@ fn appended(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Ker
         if store.add || store.indirect.is_some() || access.indirect.is_some() || !access.guards.is_empty() {
             return None;
         }
-        let shape = &f.buffers[store.buffer].shape;
-        let to = invert(&store.index, shape, &stage_extents)?;
-        let from = invert(&access.index, shape, &consumer_extents)?;
-        let mapped = from.iter().map(|d| match d {
-            None => Affine::constant(0),
-            Some(d) => {
-                to.iter().position(|t| t == &Some(*d)).map_or_else(|| Affine::constant(0), Affine::axis)
-            }
-        });
+        let buffer = &f.buffers[store.buffer];
+        // Different points store different elements, so these are all there are.
+        if stage_extents.iter().product::<usize>() != buffer.elements() {
+            return None;
+        }
+        let from = invert(&access.index, &buffer.shape, &consumer_extents)?;
+        let mapped = from.iter().map(|d| d.map_or_else(|| Affine::constant(0), |d| store.index[d].clone()));
         let mapped: Vec<Affine> = mapped.collect();
         if axes.as_ref().is_some_and(|known| *known != mapped) {
             return None;

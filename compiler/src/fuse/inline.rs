@@ -10,13 +10,15 @@
 //!
 //! At entry and at exit: kernels in an order that dependencies allow. The scalar code is the same, so are the bits.
 
+use std::collections::HashMap;
+
 use crate::kernel::{
-    Access, Affine, BinaryOp, Body, BodyBuilder, BufferId, BufferKind, FoldOp, Inst, InstKind, Kernel,
-    KernelFunction, ScalarId, Stage, UnaryOp,
+    Access, Affine, BinaryOp, Body, BodyBuilder, BufferId, BufferKind, FoldKind, FoldOp, Guard, Inst,
+    InstKind, Kernel, KernelFunction, ScalarId, Stage, UnaryOp, stays_within,
 };
 
 use super::deps::{Links, loads};
-use super::splice::{fold_roots, guarded, splice, store_roots};
+use super::splice::{fold_roots, move_axes, splice, store_roots, within};
 use super::{MAX_BODY, Report};
 
 /// Which producers are inlined.
@@ -79,6 +81,8 @@ struct Producer {
     cost: usize,
     /// Loads of more than one element.
     large_loads: usize,
+    /// Extents of the buffers that are loaded.
+    shapes: HashMap<BufferId, Vec<usize>>,
 }
 
 impl Producer {
@@ -103,8 +107,23 @@ impl Producer {
             axes,
             cost: body.insts.values().map(cost).sum(),
             large_loads: loads(body).filter(large).count(),
+            shapes: loads(body).map(|a| (a.buffer, f.buffers[a.buffer].shape.clone())).collect(),
             body: body.clone(),
         })
+    }
+
+    /// A load of the producer, with its axes replaced, behind guards that the consumer's load has. Where all of these hold, so
+    /// do guards on the coordinates: they are added where that cannot be seen from the others (K0114).
+    fn behind(&self, own: &Access, guards: &[Guard], extents: &[usize]) -> Access {
+        let mut all: Vec<Guard> = own.guards.iter().chain(guards).cloned().collect();
+        for (d, expr) in own.index.iter().enumerate() {
+            let below = self.shapes[&own.buffer][d];
+            let is_data = own.indirect.is_some_and(|i| i.axis == d);
+            if !is_data && !stays_within(expr, below, extents, &all) {
+                all.push(Guard { expr: expr.clone(), below });
+            }
+        }
+        Access { guards: all, ..own.clone() }
     }
 }
 
@@ -139,52 +158,93 @@ pub fn cost(inst: &Inst) -> usize {
 /// Whether inlining computes next to nothing more often, or little that is cheaper than what reading costs. A reduction
 /// that is cut into chunks has a few more points than elements.
 fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut Report) -> bool {
-    let mut uses = 0;
-    let mut repeated = false;
+    let few_more = producer.elements / 8;
+    let (mut total, mut most) = (0usize, 0);
     for &c in readers {
         let kernel = &f.kernels[c];
         for stage in &kernel.stages {
-            let outer: usize = kernel.axes.iter().chain(&stage.axes).product();
-            let bodies = stage
-                .fold
-                .iter()
-                .map(|fold| (&fold.body, fold.axes.iter().product()))
-                .chain([(&stage.body, 1)]);
-            for (body, inner) in bodies {
-                let here = loads(body).filter(|a| a.buffer == producer.buffer).count();
-                uses += here;
-                let points = outer.saturating_mul(inner);
-                repeated |=
-                    here > 0 && points.saturating_sub(producer.elements.max(1)) > producer.elements / 8;
+            let outer = [kernel.axes.as_slice(), &stage.axes].concat();
+            let folded = stage.fold.iter().map(|fold| (&fold.body, fold.axes.as_slice()));
+            for (body, inner) in folded.chain([(&stage.body, [].as_slice())]) {
+                let extents = [&outer, inner].concat();
+                let here = loads(body).filter(|a| a.buffer == producer.buffer);
+                for points in here.map(|access| points(access, &extents, producer.elements)) {
+                    total = total.saturating_add(points);
+                    most = most.max(points);
+                }
             }
         }
     }
+    let repeated = |points: usize| points.saturating_sub(producer.elements.max(1)) > few_more;
     let cheap = producer.cost <= 2 && producer.large_loads <= 1;
-    if !repeated && (uses == 1 || cheap) {
+    if !repeated(total) || cheap && !repeated(most) {
         return true;
     }
-    let why =
-        if repeated { "it would be computed more than once per element" } else { "it has several users" };
+    let why = if repeated(most) {
+        "it would be computed more than once per element"
+    } else {
+        "it has several users"
+    };
     report.kept(&f.buffers[producer.buffer].name, why);
     false
+}
+
+/// At how many points of axes with these extents an access is made, or would have to be if it had no guards.
+fn points(access: &Access, extents: &[usize], elements: usize) -> usize {
+    let points = extents.iter().product();
+    match !access.guards.is_empty() && reads_once(access, extents) {
+        true => elements.min(points),
+        false => points,
+    }
+}
+
+/// Whether no two points read one element: if coordinates say, one after the other, which point it is.
+fn reads_once(access: &Access, extents: &[usize]) -> bool {
+    let mut known: Vec<bool> = extents.iter().map(|&extent| extent <= 1).collect();
+    // A coordinate says what its axes are, but for those that are known, if each steps further than all smaller ones reach.
+    let tells = |expr: &Affine, known: &[bool]| {
+        let mut steps: Vec<(i64, i64)> = (expr.terms().iter().filter(|t| !known[t.0]))
+            .map(|&(axis, factor)| (factor.abs(), extents[axis] as i64 - 1))
+            .collect();
+        steps.sort_unstable();
+        let mut reach = 0;
+        steps.into_iter().all(|(step, last)| {
+            let further = step > reach;
+            reach += step * last;
+            further
+        })
+    };
+    // Every round but the last learns an axis.
+    for _ in 0..=extents.len() {
+        for expr in access.index.iter().filter(|_| access.indirect.is_none()) {
+            if tells(expr, &known) {
+                expr.terms().iter().for_each(|t| known[t.0] = true);
+            }
+        }
+    }
+    known.into_iter().all(|axis| axis)
 }
 
 fn inline_into(kernel: &mut Kernel, producer: &Producer) -> bool {
     let mut changed = false;
     for stage in &mut kernel.stages {
+        let outer = [kernel.axes.as_slice(), &stage.axes].concat();
         if let Some(fold) = &mut stage.fold {
             // The operands of a contraction stay plain loads, which its tiles are made for.
             let plain = fold.accumulators.iter().any(|a| matches!(a.op, FoldOp::Dot(..)));
             let mut body = fold.body.clone();
             let mut accumulators = fold.accumulators.clone();
-            if substitute(&mut body, fold_roots(&mut accumulators), producer, plain) {
+            let extents = [outer.as_slice(), &fold.axes].concat();
+            if substitute(&mut body, fold_roots(&mut accumulators), &extents, producer, plain) {
                 (fold.body, fold.accumulators) = (body, accumulators);
                 changed = true;
             }
         }
         let mut stores = stage.stores.clone();
         let mut body = stage.body.clone();
-        if substitute(&mut body, store_roots(&mut stores), producer, false) {
+        let scan = stage.fold.iter().filter(|fold| fold.kind == FoldKind::Scan).flat_map(|fold| &fold.axes);
+        let extents: Vec<usize> = outer.iter().chain(scan).copied().collect();
+        if substitute(&mut body, store_roots(&mut stores), &extents, producer, false) {
             (stage.body, stage.stores) = (body, stores);
             changed = true;
         }
@@ -197,6 +257,7 @@ fn inline_into(kernel: &mut Kernel, producer: &Producer) -> bool {
 fn substitute<'a>(
     body: &mut Body,
     roots: impl Iterator<Item = &'a mut ScalarId>,
+    extents: &[usize],
     producer: &Producer,
     plain: bool,
 ) -> bool {
@@ -223,18 +284,24 @@ fn substitute<'a>(
             if unguarded {
                 return None;
             }
-            let guards = own.guards.iter().chain(&access.guards).cloned().collect();
-            Some(to.load(Access { guards, ..own.clone() }, inner.dtype))
+            Some(to.load(producer.behind(own, &access.guards, extents), inner.dtype))
         })[&producer.value];
         let last = producer.body.insts[producer.value].clone();
         let value = match (&last.kind, unguarded) {
             (_, true) => inner,
             (InstKind::Load(own), _) if own.indirect.is_none() => {
                 let mut moved = last.clone();
-                super::splice::move_axes(&mut moved.kind, &axes);
-                guarded(to, inner, &moved, access)
+                move_axes(&mut moved.kind, &axes);
+                match &moved.kind {
+                    // It takes the guards itself.
+                    InstKind::Load(own) if own.guards.is_empty() || own.fill == access.fill => {
+                        let own = producer.behind(own, &access.guards, extents);
+                        to.load(Access { fill: access.fill, ..own }, last.dtype)
+                    }
+                    _ => within(to, inner, access),
+                }
             }
-            _ => guarded(to, inner, &Inst { kind: InstKind::Const(access.fill), dtype: inst.dtype }, access),
+            _ => within(to, inner, access),
         };
         all_plain &=
             matches!(last.kind, InstKind::Load(_)) && (unguarded || producer_load_fits(&last, access));
@@ -264,8 +331,7 @@ fn fold_constants(f: &mut KernelFunction) {
         }
         _ => None,
     };
-    let splats: std::collections::HashMap<_, _> =
-        f.buffers.keys().filter_map(|b| Some((b, splat(b)?))).collect();
+    let splats: HashMap<_, _> = f.buffers.keys().filter_map(|b| Some((b, splat(b)?))).collect();
     let fold = |body: &mut Body, roots: Vec<&mut ScalarId>| {
         if !loads(body).any(|a| splats.contains_key(&a.buffer)) {
             return;
@@ -277,7 +343,7 @@ fn fold_constants(f: &mut KernelFunction) {
                 let value = to.constant(*splats.get(&access.buffer)?);
                 Some(match access.guards.is_empty() {
                     true => value,
-                    false => to.select(to.in_bounds(access.guards.clone()), value, to.constant(access.fill)),
+                    false => within(to, value, access),
                 })
             }
             _ => None,

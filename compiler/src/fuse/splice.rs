@@ -101,14 +101,7 @@ pub fn fold_roots(accumulators: &mut [Accumulator]) -> impl Iterator<Item = &mut
     })
 }
 
-/// Adds guards to a load, whose fill must be `fill` where they fail; the select that is needed if its own differs.
-pub fn guarded(to: &BodyBuilder, value: ScalarId, inst: &Inst, access: &Access) -> ScalarId {
-    match &inst.kind {
-        // A plain load takes the guards itself.
-        InstKind::Load(own) if own.guards.is_empty() || own.fill == access.fill => {
-            let guards = own.guards.iter().chain(&access.guards).cloned().collect();
-            to.load(Access { guards, fill: access.fill, ..own.clone() }, inst.dtype)
-        }
-        _ => to.select(to.in_bounds(access.guards.clone()), value, to.constant(access.fill)),
-    }
+/// A value that was loaded where the guards of an access hold, else the access's fill.
+pub fn within(to: &BodyBuilder, value: ScalarId, access: &Access) -> ScalarId {
+    to.select(to.in_bounds(access.guards.clone()), value, to.constant(access.fill))
 }

@@ -315,7 +315,8 @@ impl Graph {
         used + count(&self.function.borrow()) + 1
     }
 
-    fn scoped_name(&self, name: &str) -> String {
+    /// The full name of what is called `name` in the current scope.
+    pub fn scoped_name(&self, name: &str) -> String {
         let scopes = self.scopes.borrow();
         scopes.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join("/")
     }

@@ -60,7 +60,7 @@ pub use eval::{IndexError, Memory, Options, evaluate};
 pub use parse::parse;
 pub use sweep::sweep;
 pub use uses::{Part, Uses};
-pub use verify::{MAX_STORES, verify};
+pub use verify::{MAX_STORES, stays_within, verify};
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 

@@ -3,8 +3,10 @@
 //! At entry: a verified function whose batch size is bound. At exit: a [`KernelFunction`] in which every value has a
 //! buffer, results and assignments are copies, and no kernel shares a loop with another.
 
+pub mod pad;
 pub mod reduce;
 pub mod reshape;
+pub mod windows;
 
 use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
@@ -290,6 +292,19 @@ impl LowerCx<'_> {
         element: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> Vec<Accumulator>,
         body: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> ScalarId,
     ) {
+        let index = identity(self.out.buffers[to].shape.len());
+        self.fold_to(spec, to, index, element, body);
+    }
+
+    /// Like [`fold`](LowerCx::fold), with the value stored at `index`.
+    pub fn fold_to(
+        &mut self,
+        spec: FoldSpec,
+        to: BufferId,
+        index: Vec<Affine>,
+        element: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> Vec<Accumulator>,
+        body: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> ScalarId,
+    ) {
         let b = BodyBuilder::new();
         let accumulators = element(self, &b);
         let fold = Fold {
@@ -301,8 +316,7 @@ impl LowerCx<'_> {
         };
         let b = BodyBuilder::new();
         let value = body(self, &b);
-        let rank = self.out.buffers[to].shape.len();
-        let store = store(value, to, identity(rank));
+        let store = store(value, to, index);
         let stage = Stage { axes: vec![], fold: Some(fold), body: b.finish(), stores: vec![store] };
         self.kernel(spec.axes, vec![stage]);
     }

@@ -1,7 +1,7 @@
 //! Layers: they declare variables in the current scope and compute with them.
 
 use crate::graph::Expr;
-use crate::initializers::{glorot_uniform, normal, ones, zeros};
+use crate::initializers::{glorot_uniform, normal, zeros};
 use crate::types::{Extent, Shape};
 
 /// `x · kernel + bias` over the last axis: `[.., in]` to `[.., units]`. Declares `NAME/kernel` `[in, units]` (Glorot
@@ -24,23 +24,6 @@ pub fn embedding<'g>(indices: Expr<'g>, name: &str, count: usize, width: usize) 
     let graph = indices.graph();
     let table = graph.scope(name, || graph.variable("table", [count, width], normal(0.0, 0.05)));
     table.gather(indices, 0)
-}
-
-/// Rows normalised to mean 0 and variance 1 along the last axis, then scaled and shifted. Declares `NAME/scale` (ones)
-/// and `NAME/shift` (zeros), f32 of the last axis' extent.
-///
-/// Reference: Ba, Kiros, Hinton, "Layer normalization", 2016.
-#[track_caller]
-pub fn layer_norm<'g>(x: Expr<'g>, name: &str, epsilon: f64) -> Expr<'g> {
-    let Some(axis) = x.axis(-1) else { return x };
-    let graph = x.graph();
-    let width = x.extent(-1);
-    let (mean, variance) = super::moments(x, &[axis], true);
-    let normal = (x - mean) * (variance + epsilon).rsqrt();
-    let (scale, shift) = graph.scope(name, || {
-        (graph.variable("scale", [width], ones()), graph.variable("shift", [width], zeros()))
-    });
-    (normal * scale + shift).named(name)
 }
 
 /// Every element becomes 0 with probability `rate`, and the others are divided by `1 - rate`, anew for every step. For

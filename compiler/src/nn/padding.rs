@@ -1,6 +1,9 @@
 //! How far the windows of convolutions and poolings reach beyond what they walk over.
 
 use crate::diagnostic::Diagnostic;
+use crate::graph::Expr;
+use crate::ops;
+use crate::types::Extent;
 
 /// What is put around the spatial axes before windows walk over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +59,39 @@ impl Padding {
 }
 
 /// Elements from the first one of a window to the last one, both included.
-fn reach(window: usize, dilation: usize) -> usize {
+pub(super) fn reach(window: usize, dilation: usize) -> usize {
     match window.checked_sub(1) {
         Some(steps) => steps.saturating_mul(dilation).saturating_add(1),
         None => 0,
     }
+}
+
+/// The extents of the spatial axes of `x` `[batch, spatial.., channels]`, which do not depend on the batch size.
+///
+/// # Errors
+/// E0214 if there are none, or one does.
+pub(super) fn spatial_extents(x: Expr<'_>) -> Result<Vec<usize>, Diagnostic> {
+    let shape = x.shape().0;
+    let inner = shape.get(1..shape.len().saturating_sub(1)).filter(|inner| !inner.is_empty());
+    let extents = inner.and_then(|inner| inner.iter().map(|e| Extent::as_const(*e)).collect());
+    extents.ok_or_else(|| {
+        Diagnostic::new("E0214", format!("{} has no spatial axes", x.ty())).help(
+            "give the value the axes `[batch, spatial.., channels]`, only the first of which may depend on N",
+        )
+    })
+}
+
+/// `x` `[batch, spatial.., channels]` with `value` around its spatial axes.
+#[track_caller]
+pub(super) fn pad_spatial<'g>(x: Expr<'g>, sides: &[(usize, usize)], value: f64) -> Expr<'g> {
+    if sides.iter().all(|side| *side == (0, 0)) {
+        return x;
+    }
+    let around = |of: fn(&(usize, usize)) -> usize| {
+        [0].into_iter().chain(sides.iter().map(of)).chain([0]).collect::<Vec<_>>()
+    };
+    let (low, high) = (around(|side| side.0), around(|side| side.1));
+    x.graph().add(ops::Pad { interior: vec![0; low.len()], low, high, value }, &[x])
 }
 
 #[cfg(test)]

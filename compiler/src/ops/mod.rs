@@ -200,8 +200,10 @@ ops! {
     sqrt::Sqrt,
     stop_gradient::StopGradient,
     sub::Sub,
+    sum_windows::SumWindows,
     tanh::Tanh,
     transpose::Transpose,
+    windows::Windows,
 }
 
 impl Op {

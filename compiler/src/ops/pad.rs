@@ -4,8 +4,7 @@ use super::sample::{Case, Sampler};
 use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, Slice, VjpCx};
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
-use crate::kernel::{Affine, Guard};
-use crate::lower::{LowerCx, identity};
+use crate::lower::{LowerCx, pad};
 use crate::tensor::{Element, Scalar, Tensor, with_element};
 use crate::types::{Extent, Shape, TensorType};
 
@@ -101,37 +100,9 @@ impl OpDef for Pad {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let (mut shape, dtype) = (cx.operand_shape(0), cx.result_dtype(0));
-        let (fill, rank) = (Scalar::F64(self.value).convert(dtype), shape.len());
-        let mut from = cx.operand(0);
-        // Elements that stand apart, one axis after the other: all but the last bring what follows them, the last does not.
-        let apart: Vec<usize> = (0..rank).filter(|&d| self.interior[d] > 0 && shape[d] > 1).collect();
-        for axis in apart {
-            let (extent, step) = (shape[axis], self.interior[axis] + 1);
-            shape[axis] = (extent - 1) * step + 1;
-            let to = cx.temp(dtype, shape.clone());
-            let at = |own: Affine| {
-                let mut index = identity(rank);
-                index[axis] = own;
-                index
-            };
-            let mut axes = shape.clone();
-            axes[axis] = extent - 1;
-            axes.push(step);
-            let beside = Affine::axis(rank);
-            let first = vec![Guard { expr: beside.clone(), below: 1 }];
-            let apart = at(Affine::axis(axis).times(step as i64).plus(&beside));
-            cx.map_to(axes, to, apart, |cx, b| cx.load_within(b, from, identity(rank), first, Some(fill)));
-            let mut axes = shape.clone();
-            axes[axis] = 1;
-            let last = |n: usize| at(Affine::constant(n as i64));
-            cx.map_to(axes, to, last((extent - 1) * step), |cx, b| cx.load(b, from, last(extent - 1)));
-            from = to;
-        }
-        let index: Vec<Affine> = (0..rank).map(|d| Affine::axis(d).plus_constant(-(self.low[d] as i64))).collect();
-        let padded = |d: &usize| self.low[*d] + self.high[*d] > 0;
-        let guards = (0..rank).filter(padded).map(|d| Guard { expr: index[d].clone(), below: shape[d] }).collect();
-        cx.map(|cx, b| cx.load_within(b, from, index, guards, Some(fill)));
+        let (from, to) = ((cx.operand(0), cx.operand_shape(0)), cx.result(0));
+        let fill = Scalar::F64(self.value).convert(cx.result_dtype(0));
+        pad::pad(cx, from, [&self.low, &self.high, &self.interior], fill, to);
     }
 
     fn sample(s: &mut Sampler) -> Vec<Case> {

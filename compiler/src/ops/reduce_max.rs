@@ -15,7 +15,8 @@ op_struct! {
     /// - C1 `a`: float or integer; the result has its dtype.
     /// - C2 `axes` are axes of `a`, each once, in ascending order. They are dropped or, if `keep`, stay with extent 1.
     /// - C3 an empty axis gives -∞, or the least integer. NaN wins; -0 is below 0.
-    /// - Gradient: `d_out` goes to the largest element, in equal parts if there are several.
+    /// - Gradient: `d_out` goes to the largest element; if there are several, in equal parts, or to the `first` of them. NaN
+    ///   counts as largest for that too, but has no part of equal parts: these are NaN.
     ///
     /// # Errors
     /// E0202 if C1 fails, E0206 if C2 fails.
@@ -26,6 +27,8 @@ op_struct! {
         axes: Vec<usize>,
         /// Whether they stay, with extent 1.
         keep: bool = false,
+        /// Whether the gradient goes to the first of several largest elements, in row-major order of the axes.
+        first: bool = false,
     }
 }
 
@@ -45,7 +48,10 @@ impl OpDef for ReduceMax {
     }
 
     fn vjp<'g>(&self, cx: &VjpCx<'g>) -> Vec<Gradient<'g>> {
-        vec![Gradient::Value(reduction::share_among_ties(cx, &self.axes, self.keep))]
+        vec![match self.first {
+            true => reduction::give_to_first_largest(cx, &self.axes, self.keep),
+            false => Gradient::Value(reduction::share_among_ties(cx, &self.axes, self.keep)),
+        }]
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
@@ -56,7 +62,7 @@ impl OpDef for ReduceMax {
         let mut cases = Vec::new();
         for (shape, axes) in reduction::SAMPLES {
             for keep in [false, true] {
-                let op = ReduceMax { axes: axes.to_vec(), keep };
+                let op = ReduceMax { axes: axes.to_vec(), keep, first: keep };
                 let a = s.distinct(shape);
                 // Of no element, the result is infinite.
                 cases.push(match shape {
@@ -65,10 +71,10 @@ impl OpDef for ReduceMax {
                 });
             }
         }
-        cases.push(Case::smooth(ReduceMax { axes: vec![0], keep: false }, vec![s.ints(&[9, 2], -99, 99)]));
+        cases.push(Case::smooth(ReduceMax { axes: vec![0], keep: false, first: false }, vec![s.ints(&[9, 2], -99, 99)]));
         // Large enough to be cut into chunks, of which the last one is shorter.
         let large = s.floats(&[33_001], -2.0, 2.0);
-        let op = ReduceMax { axes: vec![0], keep: false };
+        let op = ReduceMax { axes: vec![0], keep: false, first: false };
         cases.push(Case::skip(op, vec![large], "differences in thousands of elements take long"));
         cases
     }

@@ -7,7 +7,7 @@ use super::elementwise::{expect_dtype, expect_operands, is_number};
 use super::sample::Sampler;
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
-use crate::ops::VjpCx;
+use crate::ops::{Gradient, VjpCx};
 use crate::tensor::{Element, Scalar, Tensor, with_element};
 use crate::types::{DType, Extent, Shape, TensorType};
 
@@ -132,6 +132,35 @@ pub fn share_among_ties<'g>(cx: &VjpCx<'g>, axes: &[usize], keep: bool) -> Expr<
     let hit = a.eq(spread(cx.result(0), a, axes, keep)).cast(a.dtype());
     let count = hit.reduce_sum(axes, true).broadcast_to(a.shape());
     spread(cx.cotangent(), a, axes, keep) * hit / count
+}
+
+/// The gradient of the largest element: the cotangent where the first element that no other exceeds stands.
+pub fn give_to_first_largest<'g>(cx: &VjpCx<'g>, axes: &[usize], keep: bool) -> Gradient<'g> {
+    let a = cx.operand(0);
+    let Some(positions) = positions(a, axes) else {
+        return Gradient::Missing(
+            "the first of so many elements, or of those of a batch axis, is not looked for",
+        );
+    };
+    let smaller = a.lt(spread(cx.result(0), a, axes, keep));
+    // The first is at most where the last element is, so what is put where smaller elements are changes nothing.
+    let none = positions.full_like(i32::MAX.into());
+    let first = smaller.select(none, positions).reduce_min(axes, true).broadcast_to(a.shape());
+    let d = spread(cx.cotangent(), a, axes, keep);
+    Gradient::Value(positions.eq(first).select(d, d.full_like(0.0)))
+}
+
+/// Row-major positions of the elements of `a` along axes, as i32 of its shape; `None` if i32 may not hold them.
+fn positions<'g>(a: Expr<'g>, axes: &[usize]) -> Option<Expr<'g>> {
+    let shape = a.shape();
+    let along = |d: usize| if axes.contains(&d) { shape.0[d] } else { Extent::Const(1) };
+    let along = Shape((0..shape.rank()).map(along).collect());
+    match along.elements() {
+        Some((count, 0)) if i32::try_from(count).is_ok() => {
+            Some(a.graph().iota(DType::I32, [count], 0).reshape(along).broadcast_to(shape))
+        }
+        _ => None,
+    }
 }
 
 /// Type of a search along an axis.

@@ -3,7 +3,7 @@ use ndarray::{Slice as Range, SliceInfoElem};
 use super::attributes::op_struct;
 use super::elementwise::expect_operands;
 use super::sample::{Case, Sampler};
-use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Pad, RewriteCx, Rule, VjpCx};
+use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, Pad, RewriteCx, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
 use crate::kernel::Affine;
@@ -36,7 +36,10 @@ op_struct! {
 impl OpDef for Slice {
     const NAME: &'static str = "slice";
     const TRAITS: OpTraits = OpTraits::VIEW;
-    const RULES: &'static [Rule<Self>] = &[Rule { pass: "canonicalize", law: "slice of all = x", apply: whole }];
+    const RULES: &'static [Rule<Self>] = &[
+        Rule { pass: "canonicalize", law: "slice of all = x", apply: whole },
+        Rule { pass: "canonicalize", law: "slice (sum_windows x) = sum_windows x", apply: of_windows },
+    ];
 
     fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
         expect_operands(Self::NAME, operands, 1)?;
@@ -131,4 +134,23 @@ impl OpDef for Slice {
 
 fn whole<'g>(_: &Slice, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
     (cx.operands[0].ty() == cx.results[0]).then(|| cx.operands.clone())
+}
+
+/// A sum of windows makes only the positions that are asked for.
+fn of_windows<'g>(op: &Slice, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    let (Op::SumWindows(mut sum), windows) = cx.operands[0].def()? else { return None };
+    let shape = cx.operands[0].shape();
+    for d in 0..shape.rank() {
+        match sum.axes.iter().position(|&axis| axis == d) {
+            Some(n) if op.strides[d] == 1 => {
+                sum.low[n] += op.starts[d];
+                sum.extents[n] = op.limits[d].as_const()? - op.starts[d];
+            }
+            _ if op.starts[d] == 0 && op.limits[d] == shape.0[d] && op.strides[d] == 1 => {}
+            _ => return None,
+        }
+    }
+    let sum: Op = sum.into();
+    sum.infer(&InferCx { module: &cx.graph.module() }, &[windows[0].ty()]).ok()?;
+    Some(vec![cx.graph.add(sum, &windows)])
 }

@@ -244,7 +244,7 @@ fn structure<'g>(graph: &'g Graph, x: Expr<'g>, y: Expr<'g>, sampler: &mut Sampl
     }
     let axis = sampler.int(0, rank as i64) as usize;
     let extent = x.shape().bound()[axis];
-    match sampler.int(0, 9) {
+    match sampler.int(0, 11) {
         0 | 1 => {
             let mut permutation: Vec<usize> = (0..rank).collect();
             permutation.rotate_left(1 + axis);
@@ -259,9 +259,38 @@ fn structure<'g>(graph: &'g Graph, x: Expr<'g>, y: Expr<'g>, sampler: &mut Sampl
         5 => x.pad_axis(axis, sampler.int(0, 3) as usize, sampler.int(0, 3) as usize, 0.5),
         6 => graph.concat(&[x, y], axis),
         7 => x.reverse(&[axis]),
+        8 | 9 => windows(x, axis, extent, sampler),
         _ => {
             let (exclusive, reverse) = (sampler.bits() & 1 == 1, sampler.bits() & 1 == 1);
             graph.add(ops::Cumsum { axis, exclusive, reverse }, &[x])
+        }
+    }
+}
+
+/// Windows of `x` along an axis of this extent, what is pooled of them, or their sum.
+fn windows<'g>(x: Expr<'g>, axis: usize, extent: usize, sampler: &mut Sampler) -> Expr<'g> {
+    let (count, stride, dilation) =
+        (sampler.int(1, 4) as usize, sampler.int(1, 4) as usize, sampler.int(1, 3) as usize);
+    if (count - 1) * dilation >= extent {
+        return x;
+    }
+    let windows = x.windows(&[axis], &[count], &[stride], &[dilation]);
+    let (graph, within) = (x.graph(), vec![windows.rank() - 1]);
+    match sampler.int(0, 5) {
+        0 => windows,
+        1 => windows.reduce_sum(&within, false),
+        2 => graph.add(ops::ReduceMax { axes: within, keep: false, first: true }, &[windows]),
+        _ => {
+            // All positions, fewer, or more.
+            let start = sampler.int(0, extent as i64) as usize;
+            let sum = ops::SumWindows {
+                axes: vec![axis],
+                extents: vec![sampler.int(0, extent as i64 + 2) as usize],
+                low: vec![start.min((count - 1) * dilation)],
+                strides: vec![stride],
+                dilation: vec![dilation],
+            };
+            graph.add(sum, &[windows * 0.5])
         }
     }
 }

@@ -56,7 +56,7 @@ impl<'g> Expr<'g> {
     /// The largest element over axes, which are dropped or, if `keep`, stay with extent 1.
     #[track_caller]
     pub fn reduce_max(self, axes: &[usize], keep: bool) -> Expr<'g> {
-        self.graph.add(ops::ReduceMax { axes: axes.to_vec(), keep }, &[self])
+        self.graph.add(ops::ReduceMax { axes: axes.to_vec(), keep, first: false }, &[self])
     }
 
     /// The smallest element over axes, which are dropped or, if `keep`, stay with extent 1.
@@ -155,6 +155,20 @@ impl<'g> Expr<'g> {
     pub fn pad_axis(self, axis: usize, low: usize, high: usize, value: f64) -> Expr<'g> {
         let at = |n: usize| (0..self.rank()).map(|d| if d == axis { n } else { 0 }).collect::<Vec<_>>();
         self.graph.add(ops::Pad { low: at(low), high: at(high), interior: at(0), value }, &[self])
+    }
+
+    /// Every window of `window` elements along axes, `strides` apart and with elements `dilation` apart, with the elements of a
+    /// window on new axes at the end; see [`Windows`](ops::Windows).
+    #[track_caller]
+    pub fn windows(
+        self,
+        axes: &[usize],
+        window: &[usize],
+        strides: &[usize],
+        dilation: &[usize],
+    ) -> Expr<'g> {
+        let [axes, window, strides, dilation] = [axes, window, strides, dilation].map(<[usize]>::to_vec);
+        self.graph.add(ops::Windows { axes, window, strides, dilation }, &[self])
     }
 
     /// Elements in the opposite order along axes.

@@ -65,6 +65,14 @@ pub(super) fn guarded_range(expr: &Affine, axes: &[Interval], guards: &[Guard]) 
     )
 }
 
+/// Whether a coordinate is at least 0 and below `below` at all points of axes with these extents where guards hold, as far as
+/// K0114 knows of them.
+pub fn stays_within(expr: &Affine, below: usize, extents: &[usize], guards: &[Guard]) -> bool {
+    let points = whole(extents).and_then(|axes| within_guards(axes, guards));
+    let range = points.and_then(|axes| guarded_range(expr, &axes, guards));
+    range.is_none_or(|(low, high)| low >= 0 && high < below as i128)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,6 +61,8 @@ mod memory;
 mod schedule;
 mod types;
 
+pub use bounds::stays_within;
+
 use std::collections::HashSet;
 
 use super::{Buffer, BufferId, BufferKind, Kernel, KernelFunction, MAX_AXES, Stage};
