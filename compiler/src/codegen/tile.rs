@@ -35,6 +35,7 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             vector: self.vector(col_axis, lanes),
             rows,
         };
+        let ahead = tiles.panel.as_ref().and_then(|panel| panel.ahead(self, tiles.vector));
         let all_rows = (row_axis, self.spans[row_axis]);
         let outer = self.other_axes(&[row_axis, col_axis]);
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
@@ -49,7 +50,17 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                             panel.pack(emission, self, tiles.vector, point, (col, width), part);
                         }
                         tiles.emit(emission, point, all_rows, columns, &mut |emission, plan, points| {
-                            plan.emit(emission, points);
+                            match &ahead {
+                                Some(ahead) => plan.emit_beside(
+                                    emission,
+                                    points,
+                                    ahead.segment,
+                                    &mut |emission, segment| {
+                                        ahead.ask(emission, &points[0], segment, (col, width));
+                                    },
+                                ),
+                                None => plan.emit(emission, points),
+                            }
                         });
                     }
                 }
