@@ -41,7 +41,7 @@ pub struct Pass {
 }
 
 /// All passes in order: those of graphs ([`passes::PASSES`]), then those of kernels ([`fuse::PASSES`]).
-pub const PASSES: [Pass; 12] = [
+pub const PASSES: [Pass; 13] = [
     Pass { name: "canonicalize", from: OptLevel::O1 },
     Pass { name: "fold-constants", from: OptLevel::O2 },
     Pass { name: "algebra", from: OptLevel::O2 },
@@ -50,6 +50,7 @@ pub const PASSES: [Pass; 12] = [
     Pass { name: "eliminate-dead", from: OptLevel::O1 },
     Pass { name: "drop-checks", from: OptLevel::O1 },
     Pass { name: "fold-views", from: OptLevel::O2 },
+    Pass { name: "split-borders", from: OptLevel::O2 },
     Pass { name: "fuse-producers", from: OptLevel::O2 },
     Pass { name: "fuse-epilogues", from: OptLevel::O2 },
     Pass { name: "fuse-stages", from: OptLevel::O3 },

@@ -2,17 +2,17 @@
 //!
 //! A panel has the columns of one block, and as many elements of the fold as stay in the first-level cache while all
 //! rows use them. Where the fold has more, it is run in parts, and between two parts the accumulators of a block of rows
-//! are kept in memory; the order of additions stays the same. While the tiles use a panel, memory is asked for what the next
-//! one is copied from ([`ahead`]).
+//! are kept in memory; the order of additions stays the same.
 
-mod ahead;
 mod turned;
+
+use cranelift_entity::EntityRef;
 
 use super::access::{Base, FlatAccess};
 use super::body::{Shared, Site, emit_body};
 use super::emitter::{VectorEmitter, VectorType};
 use super::loops::{Emission, Length, Span};
-use super::plan::{BodyPlan, Vector, fold_operands, pieces};
+use super::plan::{Axes, BodyPlan, Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
 use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule};
@@ -24,6 +24,8 @@ const PANEL_BYTES: usize = 16 << 10;
 /// Bytes of a panel of wider vectors: a quarter of a second-level cache. Their tiles have so many rows that a vector comes from
 /// there in the time of its multiplications, and parts, between which accumulators are kept, become rare.
 const WIDE_PANEL_BYTES: usize = 256 << 10;
+/// Bytes of a panel that is packed once for many blocks of rows: what stays of a second-level cache beside the rows' operand.
+const SHARED_PANEL_BYTES: usize = 768 << 10;
 /// Rows of an operand between the one that is copied and the one that is asked for.
 const ROWS_AHEAD: i64 = 16;
 /// Bytes of a cache line.
@@ -47,17 +49,29 @@ pub(super) struct PanelShape {
 }
 
 impl PanelShape {
-    /// The panel of a stage that is scheduled to have one.
-    pub(super) fn new(fold: Option<&Fold>, schedule: &StageSchedule) -> Option<PanelShape> {
-        let (&StageSchedule::Tile { cols, lanes, row_operand, pack: true, .. }, Some(fold)) =
+    /// The panel of a stage that is scheduled to have one; `extents` are those of the stage's points.
+    pub(super) fn new(
+        fold: Option<&Fold>,
+        schedule: &StageSchedule,
+        extents: &[usize],
+    ) -> Option<PanelShape> {
+        let (&StageSchedule::Tile { row_axis, cols, lanes, row_operand, pack: true, .. }, Some(fold)) =
             (schedule, fold)
         else {
             return None;
         };
-        let dtype = fold.body.insts[vector_operand(fold, row_operand)?].dtype;
+        let operand = vector_operand(fold, row_operand)?;
+        let dtype = fold.body.insts[operand].dtype;
+        let depends = dependencies(&fold.body)[operand.index()];
+        let is_shared =
+            (0..extents.len()).any(|a| a != row_axis && extents[a] > 1 && depends & (1 << a) == 0);
         let extent = fold.axes.first().copied().unwrap_or(1);
         let inner = fold.axes.iter().skip(1).fold(1usize, |size, &e| size.saturating_mul(e));
-        let bytes = if lanes * dtype.bytes() > 16 { WIDE_PANEL_BYTES } else { PANEL_BYTES };
+        let bytes = match lanes * dtype.bytes() > 16 {
+            true if is_shared => SHARED_PANEL_BYTES,
+            true => WIDE_PANEL_BYTES,
+            false => PANEL_BYTES,
+        };
         let most = (bytes / dtype.bytes()) / cols.saturating_mul(inner).max(1);
         // Parts of one axis must be whole rounds of the partial results.
         let unit = if fold.axes.len() > 1 { 1 } else { fold.lanes };
@@ -114,6 +128,8 @@ pub(super) struct Panel<'k, W> {
     pub(super) shape: PanelShape,
     /// Where the panel is.
     pub(super) start: Option<W>,
+    /// The axes that the operand depends on.
+    pub(super) depends: Axes,
     first_axis: Axis,
     col_axis: Axis,
 }
@@ -124,7 +140,8 @@ impl<'k, W: Copy> Panel<'k, W> {
         code: &StageCode<'k, E>,
         start: Option<W>,
     ) -> Option<Panel<'k, W>> {
-        let shape = PanelShape::new(code.stage.fold.as_ref(), code.schedule)?;
+        let extents = &code.extents[..code.spans.len()];
+        let shape = PanelShape::new(code.stage.fold.as_ref(), code.schedule, extents)?;
         let &StageSchedule::Tile { col_axis, row_operand, .. } = code.schedule else { return None };
         let fold = code.stage.fold.as_ref()?;
         let first_axis = code.spans.len();
@@ -145,7 +162,8 @@ impl<'k, W: Copy> Panel<'k, W> {
             read_only: true,
         };
         let operand = vector_operand(fold, row_operand)?;
-        Some(Panel { fold, operand, access, shape, start, first_axis, col_axis })
+        let depends = dependencies(&fold.body)[operand.index()];
+        Some(Panel { fold, operand, access, shape, start, depends, first_axis, col_axis })
     }
 
     /// Lets the panel start at a block's first column and a part's first coordinate: its base is where the first of

@@ -35,9 +35,12 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             vector: self.vector(col_axis, lanes),
             rows,
         };
-        let ahead = tiles.panel.as_ref().and_then(|panel| panel.ahead(self, tiles.vector));
         let all_rows = (row_axis, self.spans[row_axis]);
-        let outer = self.other_axes(&[row_axis, col_axis]);
+        // A panel is packed once for all points of the axes that it does not depend on.
+        let (outer, inner) =
+            self.other_axes(&[row_axis, col_axis]).into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
+                tiles.panel.as_ref().is_none_or(|p| p.shape.parts || p.depends & (1 << axis) != 0)
+            });
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
             emission.blocks(&self.spans[col_axis], cols, &mut |emission, col, width| {
                 let columns = (col_axis, col, width);
@@ -49,18 +52,10 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                             panel.place(emission, col, part.0);
                             panel.pack(emission, self, tiles.vector, point, (col, width), part);
                         }
-                        tiles.emit(emission, point, all_rows, columns, &mut |emission, plan, points| {
-                            match &ahead {
-                                Some(ahead) => plan.emit_beside(
-                                    emission,
-                                    points,
-                                    ahead.segment,
-                                    &mut |emission, segment| {
-                                        ahead.ask(emission, &points[0], segment, (col, width));
-                                    },
-                                ),
-                                None => plan.emit(emission, points),
-                            }
+                        emission.nest(&inner, &mut point.clone(), &mut |emission, point| {
+                            tiles.emit(emission, point, all_rows, columns, &mut |emission, plan, points| {
+                                plan.emit(emission, points);
+                            });
                         });
                     }
                 }

@@ -230,7 +230,7 @@ fn inline_into(kernel: &mut Kernel, producer: &Producer) -> bool {
     for stage in &mut kernel.stages {
         let outer = [kernel.axes.as_slice(), &stage.axes].concat();
         if let Some(fold) = &mut stage.fold {
-            // The operands of a contraction stay plain loads, which its tiles are made for.
+            // The operands of a contraction stay plain loads without guards, which its tiles are made for.
             let plain = fold.accumulators.iter().any(|a| matches!(a.op, FoldOp::Dot(..)));
             let mut body = fold.body.clone();
             let mut accumulators = fold.accumulators.clone();
@@ -303,8 +303,7 @@ fn substitute<'a>(
             }
             _ => within(to, inner, access),
         };
-        all_plain &=
-            matches!(last.kind, InstKind::Load(_)) && (unguarded || producer_load_fits(&last, access));
+        all_plain &= unguarded && matches!(&last.kind, InstKind::Load(own) if own.guards.is_empty());
         Some(value)
     });
     for root in &mut roots {
@@ -316,10 +315,6 @@ fn substitute<'a>(
     }
     *body = built;
     true
-}
-
-fn producer_load_fits(inst: &Inst, access: &Access) -> bool {
-    matches!(&inst.kind, InstKind::Load(own) if own.guards.is_empty() || own.fill == access.fill)
 }
 
 /// Loads of constants that are one number become that number.

@@ -3,6 +3,7 @@
 //! Passes, in order:
 //! - `drop-checks` ([`checks`]): indices are not checked twice;
 //! - `fold-views` ([`inline`]): views and constants into whatever reads them;
+//! - `split-borders` ([`borders`]): padding into a copy and fills;
 //! - `fuse-producers` ([`inline`]): elementwise producers into their only consumer;
 //! - `fuse-epilogues` ([`append`]): elementwise consumers into the kernel that produces their operand;
 //! - `fuse-stages` ([`group`]): kernels that share rows into one kernel of several stages;
@@ -11,6 +12,7 @@
 //! Every pass keeps the order of all floating-point operations, so fused and unfused programs agree bit for bit.
 
 pub mod append;
+pub mod borders;
 pub mod checks;
 pub mod copies;
 pub mod dead;
@@ -24,8 +26,15 @@ use std::collections::HashSet;
 use crate::kernel::{Kernel, KernelFunction};
 
 /// Names of the passes, in order.
-pub const PASSES: [&str; 6] =
-    ["drop-checks", "fold-views", "fuse-producers", "fuse-epilogues", "fuse-stages", "merge-copies"];
+pub const PASSES: [&str; 7] = [
+    "drop-checks",
+    "fold-views",
+    "split-borders",
+    "fuse-producers",
+    "fuse-epilogues",
+    "fuse-stages",
+    "merge-copies",
+];
 
 /// Scalar code longer than this is not made longer.
 const MAX_BODY: usize = 256;
@@ -39,6 +48,7 @@ pub fn run(f: &mut KernelFunction, pass: &str, report: &mut Report) {
         "drop-checks" => checks::run(f, report),
         "fold-views" => inline::run(f, inline::Producers::Views, report),
         "fuse-producers" => inline::run(f, inline::Producers::Maps, report),
+        "split-borders" => borders::run(f, report),
         "fuse-epilogues" => _ = append::run(f, report),
         "fuse-stages" => _ = group::run(f, report),
         "merge-copies" => copies::run(f, report),
@@ -65,6 +75,10 @@ pub struct Report {
 impl Report {
     fn fused(&mut self, pass: &str, what: &Kernel, into: &Kernel) {
         self.lines.push(format!("{pass}: {} into {}", what.origin.join(" + "), into.origin.join(" + ")));
+    }
+
+    fn split(&mut self, what: &Kernel) {
+        self.lines.push(format!("split-borders: {}", what.origin.join(" + ")));
     }
 
     fn kept(&mut self, what: &str, why: &str) {

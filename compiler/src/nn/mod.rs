@@ -1,6 +1,7 @@
 //! Building blocks of networks, composed from ops. Nothing below knows them: fusion makes them fast.
 
 mod activations;
+mod convolution;
 mod layers;
 mod losses;
 mod normalization;
@@ -10,6 +11,7 @@ mod resize;
 mod statistics;
 
 pub use activations::{elu, gelu, gelu_tanh, leaky_relu, log_softmax, relu, relu6, silu, softmax, softplus};
+pub use convolution::{Filters, channels_first, channels_last, conv, conv_transpose};
 pub use layers::{dense, dropout, embedding, split, stack};
 pub use losses::{
     accuracy_count, l1_penalty, l2_penalty, mean_squared_error, sigmoid_cross_entropy, softmax_cross_entropy,

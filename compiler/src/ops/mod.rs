@@ -1,6 +1,7 @@
 //! The operations. One op, one file, one word in the list below; everything that is true of an op is in its file.
 
 pub mod attributes;
+mod convolution;
 mod def;
 pub mod elementwise;
 mod indexed;
@@ -157,6 +158,9 @@ ops! {
     compare::Compare,
     concat::Concat,
     constant::Constant,
+    conv::Conv,
+    conv_filter_gradient::ConvFilterGradient,
+    conv_transpose::ConvTranspose,
     cos::Cos,
     cumsum::Cumsum,
     div::Div,

@@ -3,7 +3,9 @@ use ndarray::{Slice as Range, SliceInfoElem};
 use super::attributes::op_struct;
 use super::elementwise::expect_operands;
 use super::sample::{Case, Sampler};
-use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, Pad, RewriteCx, Rule, VjpCx};
+use super::{
+    ConvTranspose, EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, Pad, RewriteCx, Rule, VjpCx,
+};
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
 use crate::kernel::Affine;
@@ -39,6 +41,11 @@ impl OpDef for Slice {
     const RULES: &'static [Rule<Self>] = &[
         Rule { pass: "canonicalize", law: "slice of all = x", apply: whole },
         Rule { pass: "canonicalize", law: "slice (sum_windows x) = sum_windows x", apply: of_windows },
+        Rule {
+            pass: "canonicalize",
+            law: "slice (conv_transpose y w) = less of conv_transpose y w",
+            apply: of_conv_transpose,
+        },
     ];
 
     fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
@@ -153,4 +160,20 @@ fn of_windows<'g>(op: &Slice, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
     let sum: Op = sum.into();
     sum.infer(&InferCx { module: &cx.graph.module() }, &[windows[0].ty()]).ok()?;
     Some(vec![cx.graph.add(sum, &windows)])
+}
+
+/// Consecutive elements of a transposed convolution along spatial axes: the gradient of what was padded before a convolution.
+fn of_conv_transpose<'g>(op: &Slice, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    let (Op::ConvTranspose(inner), operands) = cx.operands[0].def()? else { return None };
+    let (from, to, rank) = (cx.operands[0].shape(), &cx.results[0].shape, inner.low.len());
+    let is_dense = op.strides.iter().all(|&stride| stride == 1);
+    if !is_dense || from.0[0] != to.0[0] || from.0[rank + 1] != to.0[rank + 1] {
+        return None;
+    }
+    let low = (0..rank).map(|d| inner.low[d] + op.starts[d + 1]).collect();
+    let extents = to.0[1..=rank].iter().filter_map(|e| e.as_const()).collect();
+    let node = ConvTranspose { low, extents, ..inner };
+    // What starts behind all windows is zeros, and no transposed convolution.
+    node.infer(&InferCx { module: &cx.graph.module() }, &[operands[0].ty(), operands[1].ty()]).ok()?;
+    Some(vec![cx.graph.add(node, &operands)])
 }

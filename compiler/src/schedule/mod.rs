@@ -12,7 +12,9 @@
 mod cost;
 mod tile;
 
-use crate::codegen::{Target, check};
+use cranelift_entity::EntityRef;
+
+use crate::codegen::{Target, check, dependencies, fold_operands};
 use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule};
 use cost::{Leaf, Model};
 
@@ -22,6 +24,8 @@ const CHUNK_CYCLES: f64 = 70_000.0;
 const MAX_CHUNKS: usize = 64;
 /// Bytes of local buffers of a chunk that stay in the second-level cache.
 const LOCAL_BYTES: usize = 256 << 10;
+/// Chunks along a less suitable axis must be so many times as even.
+const BETTER: f64 = 1.1;
 /// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
 const CHUNK_UNIT: usize = 16;
 
@@ -100,37 +104,65 @@ fn choose_chunks(
     stages: &[StageSchedule],
     cycles: f64,
 ) -> Option<Chunks> {
-    // A panel is packed once for a block of columns, so chunks along the columns repeat nothing.
-    let tile = stages.iter().find_map(|s| match *s {
-        StageSchedule::Tile { row_axis, col_axis, rows, cols, pack, .. } => {
-            Some((row_axis, rows, col_axis, cols, pack))
+    let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
+    let bytes = local_bytes(f, kernel);
+    let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
+    let cut = |axis: Axis, unit: usize| {
+        let extent = kernel.axes[axis];
+        let block = extent.div_ceil(count.min(extent.max(1))).next_multiple_of(unit);
+        (block < extent).then_some(Chunks { axis, block })
+    };
+    let axis_count = kernel.axes.len();
+    let tile = stages.iter().enumerate().find_map(|(n, s)| match *s {
+        StageSchedule::Tile { row_axis, col_axis, rows, cols, .. } => {
+            Some((&kernel.stages[n], s, (row_axis, rows), (col_axis, cols)))
         }
         _ => None,
     });
-    let axis_count = kernel.axes.len();
-    let long = |axis: Axis| axis < axis_count && kernel.axes[axis] > 1;
-    let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
-    let bytes = local_bytes(f, kernel);
-    let (axis, unit) = match tile {
-        Some((_, _, col_axis, cols, _))
-            if long(col_axis) && bytes == 0 && kernel.axes[col_axis] >= 2 * cols =>
-        {
-            (col_axis, cols)
-        }
-        Some((row_axis, rows, ..)) if long(row_axis) => (row_axis, rows),
-        _ => {
-            let enough = |axis: &Axis| kernel.axes[*axis] >= wanted;
-            let axis = (0..axis_count)
-                .find(enough)
-                .or_else(|| (0..axis_count).max_by_key(|&axis| (kernel.axes[axis], axis_count - axis)))?;
-            let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
-            (axis, if innermost { CHUNK_UNIT } else { 1 })
-        }
+    let Some((stage, schedule, row, col)) = tile else {
+        let enough = |axis: &Axis| kernel.axes[*axis] >= wanted;
+        let axis = (0..axis_count)
+            .find(enough)
+            .or_else(|| (0..axis_count).max_by_key(|&axis| (kernel.axes[axis], axis_count - axis)))?;
+        let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
+        return cut(axis, if innermost { CHUNK_UNIT } else { 1 });
     };
-    let extent = kernel.axes[axis];
-    let wanted = wanted.max(bytes.div_ceil(LOCAL_BYTES)).min(extent.max(1));
-    let block = extent.div_ceil(wanted).next_multiple_of(unit);
-    (block < extent).then_some(Chunks { axis, block })
+    // Chunks along the columns repeat nothing of what is packed, and share the vector operand out. Chunks along an axis that
+    // the panel does not depend on would pack it again.
+    let repeats = |axis: Axis| repacks(stage, schedule, axis);
+    let columns = (bytes == 0 && col.0 < axis_count && kernel.axes[col.0] >= 2 * col.1).then_some(col);
+    let others = (0..axis_count)
+        .filter(|&axis| axis != row.0 && axis != col.0 && !repeats(axis))
+        .map(|axis| (axis, 1));
+    let rows = (row.0 < axis_count).then_some(row);
+    let mut best: Option<(f64, Chunks)> = None;
+    for chunks in columns.into_iter().chain(others).chain(rows).filter_map(|(axis, unit)| cut(axis, unit)) {
+        let share = evenness(kernel.axes[chunks.axis], chunks.block);
+        if best.is_none_or(|(known, _)| share > known * BETTER) {
+            best = Some((share, chunks));
+        }
+    }
+    best.map(|(_, chunks)| chunks)
+}
+
+/// Whether chunks along an axis would each pack the same panel.
+fn repacks(stage: &Stage, schedule: &StageSchedule, axis: Axis) -> bool {
+    match (schedule, &stage.fold) {
+        (&StageSchedule::Tile { row_operand, pack: true, .. }, Some(fold)) => {
+            let operands = fold.accumulators.first().map_or(vec![], |a| fold_operands(a.op));
+            let depends = dependencies(&fold.body);
+            operands.get(1 - row_operand).is_some_and(|s| depends[s.index()] & (1 << axis) == 0)
+        }
+        _ => false,
+    }
+}
+
+/// How busy chunks of so many coordinates of an axis keep two, four and eight threads, together: 3 is all of the time.
+fn evenness(extent: usize, block: usize) -> f64 {
+    let chunks = extent.div_ceil(block);
+    // The last one may be shorter.
+    let work = extent as f64 / block as f64;
+    [2, 4, 8].map(|threads| work / (threads * chunks.div_ceil(threads)) as f64).iter().sum()
 }
 
 /// Bytes that all local buffers of a kernel would take if it ran as one chunk.

@@ -4,7 +4,7 @@ use cranelift_entity::{EntityRef, SecondaryMap};
 
 use super::cost::Model;
 use crate::codegen::{Axes, accumulators_fit, dependencies, fold_operands};
-use crate::kernel::{Axis, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule};
+use crate::kernel::{Access, Axis, Body, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule};
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
 /// broadcast value: of the shapes that fit 16 registers the one that reached most, 48 GFLOP/s of 59 (4×12: 27, 2×16: 27,
@@ -25,6 +25,8 @@ const PACK: [f64; 2] = [0.4, 1.5];
 /// Cycles that a row operand adds to each multiplication and addition of vectors if it is not consecutive along the fold,
 /// and if its elements along the fold moreover compete for lines of the cache.
 const STRIDED_ROWS: [f64; 2] = [0.1, 0.6];
+/// Costs that differ by less than this part are alike.
+const ALIKE: f64 = 0.01;
 /// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride.
 const PACK_ROWS: usize = 32;
 /// Bytes from one row of an operand to the next where rows compete for the same lines of the first-level cache.
@@ -46,7 +48,7 @@ pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, f64)> {
     let extents = model.extents();
     let only = |n: usize, axis: &Axis| has(axes[n], *axis) && !has(axes[1 - n], *axis);
     let long: Vec<Axis> = (0..extents.len()).filter(|&a| extents[a] > 1).collect();
-    let mut best: Option<(StageSchedule, f64)> = None;
+    let mut best: Option<(StageSchedule, f64, i64)> = None;
     for row_operand in 0..2 {
         for row_axis in long.iter().copied().filter(|a| only(row_operand, a)) {
             for col_axis in long.iter().copied().filter(|a| only(1 - row_operand, a)) {
@@ -59,17 +61,39 @@ pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, f64)> {
                     operands: [operands[0], operands[1]],
                 };
                 let (schedule, cost) = candidate.evaluate(model);
-                if best.as_ref().is_none_or(|b| cost < b.1) {
-                    best = Some((schedule, cost));
+                // Of two that cost about the same, rows that are closer together share more of a cache.
+                let apart = candidate.row_stride(model);
+                let is_better = |(_, least, closest): &(_, f64, i64)| {
+                    cost < least * (1.0 - ALIKE) || cost < least * (1.0 + ALIKE) && apart < *closest
+                };
+                if best.as_ref().is_none_or(is_better) {
+                    best = Some((schedule, cost, apart));
                 }
             }
         }
     }
-    best
+    best.map(|(schedule, cost, _)| (schedule, cost))
 }
 
 fn has(axes: Axes, axis: Axis) -> bool {
     axes & (1 << axis) != 0
+}
+
+/// The loads that a value needs.
+fn needed(body: &Body, value: ScalarId) -> Vec<&Access> {
+    // Operands come before their uses, so one walk from the end finds them all.
+    let mut needed = SecondaryMap::new();
+    needed[value] = true;
+    let mut loads = Vec::new();
+    for (value, inst) in body.insts.iter().rev().filter(|(other, _)| *other <= value) {
+        if needed[value] {
+            inst.kind.each_operand(|s| needed[s] = true);
+            if let InstKind::Load(access) = &inst.kind {
+                loads.push(access);
+            }
+        }
+    }
+    loads
 }
 
 /// A choice of axes.
@@ -126,25 +150,24 @@ impl Candidate<'_> {
         (schedule, contraction + packing + stores.sum::<f64>())
     }
 
+    /// Elements of the row operand from one row to the next, at most.
+    fn row_stride(&self, model: &Model<'_>) -> i64 {
+        let operand = self.operands[self.row_operand];
+        let loads = needed(&self.fold.body, operand);
+        let strides = loads.iter().map(|a| model.stride(a.buffer, &a.index, self.row_axis).abs());
+        strides.max().unwrap_or(0)
+    }
+
     /// What the loads that an operand needs are like along an axis.
     fn loads(&self, model: &Model<'_>, operand: ScalarId, axis: Axis) -> Loads {
         let innermost = model.extents().len() + self.fold.axes.len() - 1;
         let mut loads = Loads { consecutive: true, conflicts: false };
-        // Operands come before their uses, so one walk from the end finds all that the operand needs.
-        let mut needed = SecondaryMap::new();
-        needed[operand] = true;
-        for (value, inst) in self.fold.body.insts.iter().rev().filter(|(value, _)| *value <= operand) {
-            if !needed[value] {
-                continue;
-            }
-            inst.kind.each_operand(|s| needed[s] = true);
-            if let InstKind::Load(access) = &inst.kind {
-                let along = model.stride(access.buffer, &access.index, axis);
-                loads.consecutive &= along == 0 || along == 1;
-                let row =
-                    model.stride(access.buffer, &access.index, innermost).abs() * inst.dtype.bytes() as i64;
-                loads.conflicts |= row >= CONFLICT && row.count_ones() == 1;
-            }
+        for access in needed(&self.fold.body, operand) {
+            let along = model.stride(access.buffer, &access.index, axis);
+            loads.consecutive &= along == 0 || along == 1;
+            let bytes = model.f.buffers[access.buffer].dtype.bytes() as i64;
+            let row = model.stride(access.buffer, &access.index, innermost).abs() * bytes;
+            loads.conflicts |= row >= CONFLICT && row.count_ones() == 1;
         }
         loads
     }
