@@ -7,7 +7,7 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models");
-    for name in ["mnist_softmax", "mnist_mlp", "mnist_mlp_large"] {
+    for (name, _) in models::NETWORKS {
         let path = folder.join(name).with_extension("bsm");
         let module = models::build(name).ok_or("the network is not known")??;
         std::fs::write(&path, format!("{module}\n"))?;

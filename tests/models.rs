@@ -58,6 +58,19 @@ fn kept_texts_are_what_write_models_writes() {
     }
 }
 
+/// Dropout is for training: what predicts and what evaluates draws no numbers.
+#[test]
+fn only_training_is_random() {
+    for file in texts() {
+        let module = load(&file).unwrap_or_else(|e| panic!("{e}"));
+        for name in ["predict", "eval"] {
+            let function = &module.functions[module.function(name).unwrap()];
+            let random = function.nodes.values().filter(|node| node.op.traits().random).count();
+            assert_eq!(random, 0, "`{name}` of `{}`", module.name);
+        }
+    }
+}
+
 /// Code for another machine is freestanding: entry points are all that an object has to give, and it asks for nothing.
 #[test]
 fn objects_of_all_entry_points_have_no_undefined_symbol() {
