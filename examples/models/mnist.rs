@@ -2,7 +2,7 @@
 
 use bessemer::prelude::*;
 
-use super::classifier::{Task, classifier};
+use super::classifier::{Mode, Task, classifier};
 
 /// Softmax regression: one dense layer, plain gradient descent at rate 0.5.
 pub fn softmax() -> Result<Module, Diagnostics> {
@@ -17,6 +17,22 @@ pub fn mlp() -> Result<Module, Diagnostics> {
 /// A perceptron with two hidden layers of 1,024 units, Adam at rate 0.001.
 pub fn mlp_large() -> Result<Module, Diagnostics> {
     perceptron("mnist_mlp_large", &[1024, 1024], optimizers::adam(1e-3))
+}
+
+/// Two convolutions, each with a pooling behind it, and two dense layers with dropout between them; Adam at rate 0.001.
+pub fn cnn() -> Result<Module, Diagnostics> {
+    let train = Train::minimize("train_step", "loss", optimizers::adam(1e-3));
+    classifier(Task { name: "mnist_cnn", image: &[784], train }, |x, mode| {
+        let layer = |x, name, channels| {
+            let filters = nn::Filters::new(channels, &[5, 5]).padding(nn::Padding::Same);
+            nn::max_pool(nn::relu(nn::conv(x, name, &filters)), &nn::Pool::new(&[2, 2]))
+        };
+        let images = x.reshape([Extent::N, 28.into(), 28.into(), 1.into()]);
+        let features = layer(layer(images, "conv1", 32), "conv2", 64);
+        let hidden = nn::relu(nn::dense(features.reshape([Extent::N, 3136.into()]), "hidden", 1024));
+        let kept = if mode == Mode::Training { nn::dropout(hidden, 0.5) } else { hidden };
+        nn::dense(kept, "logits", 10)
+    })
 }
 
 fn perceptron(name: &str, hidden: &[usize], optimizer: Call) -> Result<Module, Diagnostics> {
