@@ -8,6 +8,7 @@ use bessemer::compile::{Lowered, Model};
 use bessemer::compiler::listing;
 use bessemer::compiler::lower::lower;
 use bessemer::compiler::program::{Entry, MemoryReport};
+use bessemer::compiler::schedule;
 use bessemer::graph::{Function, Module};
 use bessemer::initializers;
 use clap::ValueEnum;
@@ -44,7 +45,7 @@ enum Stage {
     Differentiated,
     /// After the passes over graphs, for the batch size
     Optimised,
-    /// Fused and scheduled kernels
+    /// Fused and scheduled kernels, and why they are run so
     Kernels,
     /// How the arena is used
     Memory,
@@ -108,7 +109,10 @@ fn show(args: &Args, module: &Module, model: &Model, function: &Function) -> Res
     let lowered = model.lower(function, args.batch)?;
     match stage {
         Some(Stage::Optimised) => return Ok(text(args, &lowered.optimised)),
-        Some(Stage::Kernels) => return Ok(model.schedule(&lowered).to_string()),
+        Some(Stage::Kernels) => {
+            let kernels = model.schedule(&lowered);
+            return Ok(format!("{kernels}\n{}", schedule::explain(&kernels, model.target())));
+        }
         _ => {}
     }
     let (compiled, listings) = listing::list(model.source(&lowered), model.target())

@@ -14,6 +14,7 @@ use bessemer::compiler::memory::{self, Location};
 use bessemer::compiler::passes::{self, Laws};
 use bessemer::compiler::pipeline::{OptLevel, Options};
 use bessemer::compiler::program::StateLayout;
+use bessemer::compiler::schedule;
 
 /// Name of the text in errors.
 pub const NAME: &str = "golden.bsm";
@@ -60,7 +61,11 @@ pub fn run(stage: &str, source: &str) -> Result<String, String> {
             each(&module, after, source, |model, f| fused(&lower(&before, f), &lower(model, f)))
         }
         "memory" => each(&module, options, source, |model, f| plan(model, lower(model, f).kernels)),
-        "schedule" => each(&module, options, source, |model, f| model.schedule(&lower(model, f)).to_string()),
+        // The kernels, and why they are run so.
+        "schedule" => each(&module, options, source, |model, f| {
+            let kernels = model.schedule(&lower(model, f));
+            format!("{kernels}{}", schedule::explain(&kernels, model.target()))
+        }),
         "clif" => each(&module, options, source, |model, f| {
             listings(model, f).iter().map(|l| format!("{}:\n{}\n", l.symbol, l.clif)).collect()
         }),

@@ -2,8 +2,10 @@
 //!
 //! A panel has the columns of one block, and as many elements of the fold as stay in the first-level cache while all
 //! rows use them. Where the fold has more, it is run in parts, and between two parts the accumulators of a block of rows
-//! are kept in memory; the order of additions stays the same.
+//! are kept in memory; the order of additions stays the same. While the tiles use a panel, memory is asked for what the next
+//! one is copied from ([`ahead`]).
 
+mod ahead;
 mod turned;
 
 use cranelift_entity::EntityRef;

@@ -24,6 +24,34 @@ impl FoldPlan<'_> {
         self.results(emission, points.len(), &kept)
     }
 
+    /// As [`reduce`](Self::reduce), over segments of so many coordinates of the outermost axis, a multiple of the number of
+    /// partial results; before each of them there is what `beside` emits, given the number of the segment.
+    pub(super) fn reduce_beside<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        points: &[Point<E::Word>],
+        segment: usize,
+        beside: &mut dyn FnMut(&mut Emission<E>, E::Word),
+    ) -> Vec<Accumulators<E::Value>> {
+        let start = self.start(&mut emission.e);
+        let mut kept: Vec<E::Value> = points.iter().flat_map(|_| start.clone()).collect();
+        let extent = self.fold.axes.first().copied().unwrap_or(1);
+        let count = extent / segment;
+        if count > 0 {
+            let (first, end) = (emission.e.word(0), emission.e.word(count as i64));
+            kept = emission.count(first, end, 1, &kept, &mut |emission, counter, kept| {
+                beside(emission, counter);
+                let start = Coord::counted(emission.e.word_times(counter, segment as i64));
+                self.part(emission, points, (start, segment), kept.to_vec())
+            });
+        }
+        let rest = (Coord::fixed((count * segment) as i64), extent - count * segment);
+        if rest.1 > 0 {
+            kept = self.part(emission, points, rest, kept);
+        }
+        self.results(emission, points.len(), &kept)
+    }
+
     /// Emits the part of the fold for some coordinates of its outermost axis: the first one, and how many. Parts must come
     /// in order, and be multiples of the number of partial results.
     pub(super) fn part<E: VectorEmitter>(

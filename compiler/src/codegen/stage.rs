@@ -173,6 +173,20 @@ impl LeafPlan<'_> {
         }
     }
 
+    /// As [`emit`](Self::emit), with what `beside` emits in each segment of the fold, which is a reduction.
+    pub(super) fn emit_beside<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        points: &[Point<E::Word>],
+        segment: usize,
+        beside: &mut dyn FnMut(&mut Emission<E>, E::Word),
+    ) {
+        let Some(fold) = &self.fold else { return };
+        self.prefetch(emission, points);
+        let accumulators = fold.reduce_beside(emission, points, segment, beside);
+        self.bodies(emission, points, &accumulators);
+    }
+
     /// Asks for what the stage's body will read by vectors at these points, so that it comes while the fold runs.
     fn prefetch<E: VectorEmitter>(&self, emission: &mut Emission<E>, points: &[Point<E::Word>]) {
         let mut asked = HashSet::new();

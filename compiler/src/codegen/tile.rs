@@ -41,6 +41,9 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             self.other_axes(&[row_axis, col_axis]).into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
                 tiles.panel.as_ref().is_none_or(|p| p.shape.parts || p.depends & (1 << axis) != 0)
             });
+        // Where a panel serves many such points, what the next one is copied from is not much.
+        let panel = tiles.panel.as_ref().filter(|_| inner.is_empty());
+        let ahead = panel.and_then(|panel| panel.ahead(self, tiles.vector));
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
             emission.blocks(&self.spans[col_axis], cols, &mut |emission, col, width| {
                 let columns = (col_axis, col, width);
@@ -54,7 +57,17 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                         }
                         emission.nest(&inner, &mut point.clone(), &mut |emission, point| {
                             tiles.emit(emission, point, all_rows, columns, &mut |emission, plan, points| {
-                                plan.emit(emission, points);
+                                match &ahead {
+                                    Some(ahead) => plan.emit_beside(
+                                        emission,
+                                        points,
+                                        ahead.segment,
+                                        &mut |emission, segment| {
+                                            ahead.ask(emission, &points[0], segment, (col, width));
+                                        },
+                                    ),
+                                    None => plan.emit(emission, points),
+                                }
                             });
                         });
                     }

@@ -95,6 +95,11 @@ impl Vectors {
         }
     }
 
+    /// Whether memory can be asked for what is needed later.
+    pub(super) fn has_prefetch(self) -> bool {
+        matches!(self, Vectors::Wide(_))
+    }
+
     /// Whether there are vectors of which only some lanes count. Then what fills no vector is one of them, else it is
     /// run point by point.
     pub(crate) fn has_partial(self) -> bool {

@@ -97,6 +97,36 @@ fn tiles_of_every_size() {
     }
 }
 
+/// Folds in segments, between which the next panel is asked for: beyond the last one there is nothing.
+#[test]
+fn tiles_that_ask_for_the_next_panel() {
+    for (rows, elements, partials) in [(9, 40, 1), (21, 47, 1), (9, 40, 4)] {
+        for target in targets() {
+            let lanes = target.lanes(crate::types::DType::F32);
+            let f = function(&matmul("f32", (rows, 1701, elements), partials, false));
+            let expected = expected(&f, &target, Inputs::Rule(plain));
+            let tile = StageSchedule::Tile {
+                row_axis: 0,
+                col_axis: 1,
+                rows: 4,
+                cols: 2 * lanes,
+                lanes,
+                row_operand: 0,
+                pack: true,
+            };
+            for chunks in [None, Some((0, 8)), Some((1, 320))] {
+                let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
+                let found = results(&f, &target, Inputs::Rule(plain));
+                assert_same(
+                    &format!("{rows} x {elements} {chunks:?} {:?}", target.vectors()),
+                    &found,
+                    &expected,
+                );
+            }
+        }
+    }
+}
+
 /// Accumulators of one tile that take more than a page of the stack.
 #[test]
 fn tiles_that_no_registers_hold() {
