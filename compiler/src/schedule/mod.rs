@@ -10,13 +10,17 @@
 //!   cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
 
 mod cost;
+mod explain;
 mod tile;
+
+pub use explain::explain;
 
 use cranelift_entity::EntityRef;
 
 use crate::codegen::{Target, check, dependencies, fold_operands};
 use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule};
 use cost::{Leaf, Model};
+use tile::TileCost;
 
 /// Work that is worth a chunk of its own: about 20 µs.
 const CHUNK_CYCLES: f64 = 70_000.0;
@@ -69,9 +73,9 @@ fn schedule_kernel(
         let model = Model { f, kernel, stage, vectors: target.vectors() };
         let (schedule, cost) = match options.vectors {
             true => schedule_stage(&model),
-            false => (StageSchedule::Scalar, model.leaf(Leaf::Point)),
+            false => (StageSchedule::Scalar, Cost::Leaf(model.leaf(Leaf::Point))),
         };
-        cycles += cost * model.points();
+        cycles += cost.cycles() * model.points();
         stages.push(schedule);
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles);
@@ -79,10 +83,25 @@ fn schedule_kernel(
     Schedule { chunks, threads, stages }
 }
 
-/// The best schedule of a stage, and its cycles per point.
-fn schedule_stage(model: &Model<'_>) -> (StageSchedule, f64) {
-    if let Some(choice) = tile::choose(model) {
-        return choice;
+/// Cycles per point of a stage.
+enum Cost {
+    Leaf(f64),
+    Tile(TileCost),
+}
+
+impl Cost {
+    fn cycles(&self) -> f64 {
+        match self {
+            Cost::Leaf(cycles) => *cycles,
+            Cost::Tile(cost) => cost.cycles(),
+        }
+    }
+}
+
+/// The best schedule of a stage, and what it costs.
+fn schedule_stage(model: &Model<'_>) -> (StageSchedule, Cost) {
+    if let Some((schedule, cost)) = tile::choose(model) {
+        return (schedule, Cost::Tile(cost));
     }
     let mut best = (StageSchedule::Scalar, model.leaf(Leaf::Point));
     for axis in model.strip_axes() {
@@ -94,7 +113,7 @@ fn schedule_stage(model: &Model<'_>) -> (StageSchedule, f64) {
             }
         }
     }
-    best
+    (best.0, Cost::Leaf(best.1))
 }
 
 /// How a kernel that takes so many cycles is cut.

@@ -32,8 +32,37 @@ const PACK_ROWS: usize = 32;
 /// Bytes from one row of an operand to the next where rows compete for the same lines of the first-level cache.
 const CONFLICT: i64 = 4096;
 
-/// The best tile of a stage, with its cycles per point; `None` if it is no contraction or has no two axes for it.
-pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, f64)> {
+/// Cycles per point of a stage in tiles, and what packing is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TileCost {
+    /// Multiplications and additions, with their loads.
+    pub(super) contraction: f64,
+    /// The share of a point in the copy to a panel.
+    pub(super) packing: f64,
+    pub(super) stores: f64,
+    /// Why the operand that is read by vectors is packed; `None` if it is not.
+    pub(super) pack: Option<Pack>,
+}
+
+/// Why an operand is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pack {
+    /// It cannot be read by vectors as it is.
+    Scattered,
+    /// Its elements along the fold compete for lines of the cache.
+    Conflicts,
+    /// So many rows use what was copied once.
+    Rows(usize),
+}
+
+impl TileCost {
+    pub(super) fn cycles(&self) -> f64 {
+        self.contraction + self.packing + self.stores
+    }
+}
+
+/// The best tile of a stage; `None` if it is no contraction or has no two axes for it.
+pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, TileCost)> {
     let fold = model.stage.fold.as_ref()?;
     let operands = match (fold.kind, fold.accumulators.as_slice()) {
         (FoldKind::Reduce, [a]) if fold.lanes == 1 && matches!(a.op, FoldOp::Dot(..)) => fold_operands(a.op),
@@ -48,7 +77,7 @@ pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, f64)> {
     let extents = model.extents();
     let only = |n: usize, axis: &Axis| has(axes[n], *axis) && !has(axes[1 - n], *axis);
     let long: Vec<Axis> = (0..extents.len()).filter(|&a| extents[a] > 1).collect();
-    let mut best: Option<(StageSchedule, f64, i64)> = None;
+    let mut best: Option<(StageSchedule, TileCost, i64)> = None;
     for row_operand in 0..2 {
         for row_axis in long.iter().copied().filter(|a| only(row_operand, a)) {
             for col_axis in long.iter().copied().filter(|a| only(1 - row_operand, a)) {
@@ -63,8 +92,9 @@ pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, f64)> {
                 let (schedule, cost) = candidate.evaluate(model);
                 // Of two that cost about the same, rows that are closer together share more of a cache.
                 let apart = candidate.row_stride(model);
-                let is_better = |(_, least, closest): &(_, f64, i64)| {
-                    cost < least * (1.0 - ALIKE) || cost < least * (1.0 + ALIKE) && apart < *closest
+                let is_better = |(_, best, closest): &(_, TileCost, i64)| {
+                    let (cycles, least) = (cost.cycles(), best.cycles());
+                    cycles < least * (1.0 - ALIKE) || cycles < least * (1.0 + ALIKE) && apart < *closest
                 };
                 if best.as_ref().is_none_or(is_better) {
                     best = Some((schedule, cost, apart));
@@ -107,8 +137,8 @@ struct Candidate<'k> {
 }
 
 impl Candidate<'_> {
-    /// The tile and its cycles per point.
-    fn evaluate(&self, model: &Model<'_>) -> (StageSchedule, f64) {
+    /// The tile and what it costs.
+    fn evaluate(&self, model: &Model<'_>) -> (StageSchedule, TileCost) {
         let extents = model.extents();
         let (rows, cols) = (extents[self.row_axis], extents[self.col_axis]);
         let elements: f64 = self.fold.axes.iter().map(|&e| e as f64).product();
@@ -120,7 +150,11 @@ impl Candidate<'_> {
             (true, _) => 0.0,
             (false, conflicts) => STRIDED_ROWS[usize::from(conflicts)],
         };
-        let pack = !consecutive || conflicts || rows >= PACK_ROWS;
+        let pack = match (consecutive, conflicts) {
+            (false, _) => Some(Pack::Scattered),
+            (true, true) => Some(Pack::Conflicts),
+            (true, false) => (rows >= PACK_ROWS).then_some(Pack::Rows(rows)),
+        };
         // Vectors of a row, and columns that fill none.
         let pieces = model.vectors_of(cols, self.lanes);
         let bytes = self.lanes * self.fold.body.insts[self.operands[0]].dtype.bytes();
@@ -132,7 +166,8 @@ impl Candidate<'_> {
         let chains = (rows.min(shape.rows) * pieces.min(shape.vectors)) as f64;
         let busy = (chains / CHAINS as f64).min(1.0);
         let contraction = (FMA / busy + strided) * elements * pieces as f64 / cols as f64;
-        let packing = if pack { PACK[usize::from(!consecutive)] * elements / rows as f64 } else { 0.0 };
+        let packing =
+            if pack.is_some() { PACK[usize::from(!consecutive)] * elements / rows as f64 } else { 0.0 };
         let stores =
             model.stage.stores.iter().map(|s| match model.stride(s.buffer, &s.index, self.col_axis) == 1 {
                 true => 1.0 / self.lanes as f64,
@@ -145,9 +180,9 @@ impl Candidate<'_> {
             cols: self.lanes * shape.vectors,
             lanes: self.lanes,
             row_operand: self.row_operand,
-            pack,
+            pack: pack.is_some(),
         };
-        (schedule, contraction + packing + stores.sum::<f64>())
+        (schedule, TileCost { contraction, packing, stores: stores.sum(), pack })
     }
 
     /// Elements of the row operand from one row to the next, at most.
