@@ -90,6 +90,22 @@ impl Model {
         Ok(Lowered { bound, optimised, kernels, report })
     }
 
+    /// All steps from a function to kernels that run for any batch size from `first` to `last`.
+    ///
+    /// # Errors
+    /// E0729 if an op computes with the batch size in a way that kernels cannot; as [`Model::lower`] for both ends.
+    pub fn lower_range(&self, function: &Function, first: usize, last: usize) -> Result<Lowered, Error> {
+        let module = &self.module;
+        let located = |error: Diagnostic| Diagnostics { source: module.source.clone(), ..error.into() };
+        bind::bind(module, function, first).map_err(located)?;
+        let bound = bind::bind(module, function, last).map_err(located)?;
+        self.check_size(&bound, last)?;
+        let mut report = Report::default();
+        let optimised = pipeline::optimise(module, function, &self.options, &mut report);
+        let kernels = pipeline::lower_range(module, &optimised, last, &self.options, &mut report);
+        Ok(Lowered { bound, optimised, kernels: kernels.map_err(located)?, report })
+    }
+
     /// Refuses a function with an op that runs over more points than a kernel may have, though its tensors are allowed.
     fn check_size(&self, bound: &Function, n: usize) -> Result<(), Error> {
         let elements = bound.values.values().filter_map(|v| v.ty.shape.elements()).map(|(c, _)| c);

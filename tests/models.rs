@@ -18,7 +18,7 @@ use bessemer::artefact::{ArtefactOptions, Weights, artefact_source};
 use bessemer::compile::Model;
 use bessemer::compiler::artefact;
 use bessemer::compiler::codegen::Target;
-use bessemer::compiler::kernel::{Fold, FoldOp};
+use bessemer::compiler::kernel::{Fold, FoldOp, points};
 use bessemer::compiler::memory;
 use bessemer::compiler::pipeline::{OptLevel, Options};
 use bessemer::compiler::program::StateLayout;
@@ -115,7 +115,7 @@ fn networks_have_the_published_multiply_adds() {
                 |fold: &Fold| fold.accumulators.iter().filter(|a| matches!(a.op, FoldOp::Dot(..))).count();
             kernel.stages.iter().filter_map(move |stage| {
                 let fold = stage.fold.as_ref()?;
-                let points: usize = [&kernel.axes, &stage.axes, &fold.axes].into_iter().flatten().product();
+                let points = points([&kernel.axes, &stage.axes, &fold.axes].into_iter().flatten());
                 Some(points * dots(fold))
             })
         });

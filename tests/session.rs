@@ -362,3 +362,27 @@ func @step(%x: f32[N,9]) -> (y: f32[N,512], flat: f32[4608]) {
     assert_eq!(session.variable("v")?, Tensor::from(w));
     Ok(())
 }
+
+#[test]
+fn a_rate_of_dropout_may_change_from_call_to_call() -> Result {
+    let builder = Builder::new("dropout");
+    builder.function("f", |f| {
+        let x = f.placeholder("x", DType::F32, [Extent::N, 100.into()]);
+        let rate = f.placeholder("rate", DType::F32, Shape::scalar());
+        f.result("fixed", nn::dropout(x, 0.25));
+        f.result("given", nn::dropout(x, rate));
+    });
+    let session = Session::new(&builder.finish()?)?;
+    session.init(5)?;
+    let mut f = session.entry("f")?;
+    let x = Array2::from_elem((50, 100), 3.0f32);
+    for rate in [0.0f32, 0.25, 0.75] {
+        f.run(&[("x", (&x).into()), ("rate", rate.into())])?;
+        let given = f.get::<f32>("given")?;
+        let kept = given.iter().filter(|&&v| v != 0.0).count();
+        assert!(given.iter().all(|&v| v == 0.0 || v == 3.0 / (1.0 - rate)), "{rate}");
+        let expected = 5000.0 * (1.0 - rate);
+        assert!((kept as f32 - expected).abs() <= 150.0, "{rate}: {kept} are kept");
+    }
+    Ok(())
+}

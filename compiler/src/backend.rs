@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use cranelift_module::{FuncId, Module};
 
 use crate::codegen::entry::{EntryParts, MAX_CONSTANT_BYTES, emit_entry};
-use crate::codegen::kernel::{EmittedKernel, emit_kernel};
+use crate::codegen::kernel::{EmittedKernel, KnownCode, emit_kernel};
 use crate::codegen::{CodegenError, Target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::kernel::math::expand;
-use crate::kernel::{BufferKind, KernelFunction, verify};
+use crate::kernel::{BufferKind, KernelFunction, most, verify};
 use crate::memory::{MemoryPlan, drop_copies, order, pad_rows, plan};
 use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, assigns};
 use crate::schedule::{ScheduleOptions, schedule};
@@ -80,10 +80,11 @@ pub fn compile_into(
     let state = StateLayout::new(source.variables)?;
     let mut times = StepTimes::default();
     let mut program = Program { name: source.name, state, entries: Vec::new() };
-    let mut entries = Vec::new();
+    let (mut entries, mut known) = (Vec::new(), KnownCode::default());
     for function in source.functions {
         let symbol = format!("{}_{}", program.name, function.kernels.name);
-        let (func, entry) = compile_function(module, target, &symbol, &program.state, function, &mut times)?;
+        let (func, entry) =
+            compile_function((module, &mut known), target, &symbol, &program.state, function, &mut times)?;
         entries.push(func);
         program.entries.push(entry);
     }
@@ -92,7 +93,7 @@ pub fn compile_into(
 
 /// All steps, for one function.
 fn compile_function(
-    module: &mut dyn Module,
+    (module, known): (&mut dyn Module, &mut KnownCode),
     target: &Target,
     symbol: &str,
     state: &StateLayout,
@@ -104,7 +105,7 @@ fn compile_function(
     check_interface(&f, &params, &results, state)?;
     arrange(&mut f, target, times);
     let plan = times.step("plan memory", || plan(&f, params.len(), &state.offsets()))?;
-    let tasks = times.step("emit kernels", || emit_kernels(module, target, &f))?;
+    let tasks = times.step("emit kernels", || emit_kernels(module, known, target, &f))?;
     let exclusive = assigns(&f);
     let parts = EntryParts { symbol, function: &f, kernels: &tasks, plan: &plan, exclusive };
     let func = times.step("emit entry point", || emit_entry(module, target, &parts))?;
@@ -124,10 +125,11 @@ pub fn arrange(f: &mut KernelFunction, target: &Target, times: &mut StepTimes) {
 
 fn emit_kernels(
     module: &mut dyn Module,
+    known: &mut KnownCode,
     target: &Target,
     f: &KernelFunction,
 ) -> Result<Vec<EmittedKernel>, CodegenError> {
-    f.kernels.iter().map(|kernel| emit_kernel(module, target, f, kernel)).collect()
+    f.kernels.iter().map(|kernel| emit_kernel(module, target, f, kernel, known)).collect()
 }
 
 fn describe(
@@ -180,7 +182,7 @@ fn check_interface(
             }
             _ => continue,
         };
-        let found = TensorType::new(buffer.dtype, buffer.shape.as_slice());
+        let found = TensorType::new(buffer.dtype, most(&buffer.shape).as_slice());
         if stated.map(|s| &s.ty) != Some(&found) {
             let stated = stated.map_or("missing".into(), |s| format!("`{}` : {}", s.name, s.ty));
             return Err(Diagnostic::new("K0201", format!("{id} of `@{}` is not its {what} {n}", f.name))

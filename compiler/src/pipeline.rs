@@ -230,8 +230,41 @@ pub fn optimise(module: &Module, function: &Function, options: &Options, report:
 /// As [`optimise`]; or if the function is not bound.
 #[must_use]
 pub fn lower(module: &Module, function: &Function, options: &Options, report: &mut Report) -> KernelFunction {
-    let kernels = |f: &KernelFunction| f.kernels.len();
-    let mut current = report.step(LOWER, kernels, |_| crate::lower::lower(module, function));
+    let lowered = report.step(LOWER, kernels, |_| crate::lower::lower(module, function));
+    fuse_all(function, lowered, options, report)
+}
+
+/// The kernels of a function for every batch size up to the largest, fused.
+///
+/// # Errors
+/// E0729 at a node that computes with the batch size in a way that kernels cannot.
+///
+/// # Panics
+/// As [`optimise`].
+pub fn lower_range(
+    module: &Module,
+    function: &Function,
+    largest: usize,
+    options: &Options,
+    report: &mut Report,
+) -> Result<KernelFunction, Diagnostic> {
+    let size = |lowered: &Result<KernelFunction, Diagnostic>| lowered.as_ref().map_or(0, kernels);
+    let lowered = report.step(LOWER, size, |_| crate::lower::lower_range(module, function, Some(largest)))?;
+    Ok(fuse_all(function, lowered, options, report))
+}
+
+fn kernels(f: &KernelFunction) -> usize {
+    f.kernels.len()
+}
+
+/// Runs the passes of kernels on what a function was lowered to.
+fn fuse_all(
+    function: &Function,
+    lowered: KernelFunction,
+    options: &Options,
+    report: &mut Report,
+) -> KernelFunction {
+    let mut current = lowered;
     watch(LOWER, options, function, &current);
     report.keep(LOWER, options, &current);
     for pass in fuse::PASSES.into_iter().filter(|pass| options.runs(pass)) {

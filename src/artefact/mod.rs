@@ -15,7 +15,7 @@ mod packages;
 mod source;
 mod training;
 
-pub use batch::BatchSizes;
+pub use batch::{BatchRange, BatchSizes};
 pub use link::Linker;
 pub use mutable::{Constant, with_constants_in_variables};
 pub use source::{ArtefactOptions, Reports, Weights, artefact_source};

@@ -1,14 +1,13 @@
 //! What of a model is compiled to a library.
 
 use bessemer_compiler::artefact::{ArtefactSource, ArtefactVariable, EntrySource, Variant};
-use bessemer_compiler::backend::Source;
 use bessemer_compiler::diagnostic::{Diagnostic, Diagnostics};
 use bessemer_compiler::graph::{Function, Module, ValueId, bind};
 use bessemer_compiler::initializers;
 use bessemer_compiler::pipeline::Report;
 use bessemer_compiler::program::NamedType;
 
-use super::{BatchSizes, Constant};
+use super::{BatchRange, BatchSizes, Constant};
 use crate::compile::Model;
 use crate::error::Error;
 use crate::session::weights;
@@ -38,13 +37,14 @@ pub struct ArtefactOptions {
 }
 
 /// What became of the variants of an entry point.
-pub type Reports = Vec<(String, usize, Report)>;
+pub type Reports = Vec<(String, BatchRange, Report)>;
 
 /// Lowers the entry points of a model that was prepared from `written`. With it comes what the passes did: entry point,
-/// batch size and report for each.
+/// batch sizes and report for each.
 ///
 /// # Errors
-/// E0702 if there is no such entry point; E0801 to E0804 for weights that are embedded; as [`Model::lower`].
+/// E0702 if there is no such entry point; E0801 to E0804 for weights that are embedded; as [`Model::lower`] and
+/// [`Model::lower_range`].
 pub fn artefact_source(
     written: &Module,
     model: &Model,
@@ -57,17 +57,22 @@ pub fn artefact_source(
         names => names.iter().map(|name| Ok(model.entry_point(name)?.1)).collect::<Result<_, Error>>()?,
     };
     let mut reports = Vec::new();
-    let mut lower = |function: &Function, n: usize| -> Result<Source, Error> {
-        let lowered = model.lower(function, n)?;
+    let mut lower = |function: &Function, sizes: BatchRange| -> Result<Variant, Error> {
+        let BatchRange { first, last } = sizes;
+        let lowered = match first == last {
+            true => model.lower(function, last)?,
+            false => model.lower_range(function, first, last)?,
+        };
         let source = model.source(&lowered).functions.remove(0);
-        reports.push((function.name.clone(), n, lowered.report));
-        Ok(source)
+        reports.push((function.name.clone(), sizes, lowered.report));
+        Ok(Variant { first, last, source })
     };
+    let one = BatchRange { first: 1, last: 1 };
     let mut entries = Vec::new();
     for function in chosen {
         let is_symbolic = bind::is_symbolic(function);
-        let sizes = if is_symbolic { options.batch.sizes() } else { &[1] };
-        let variants = sizes.iter().map(|&n| Ok(Variant { n, source: lower(function, n)? }));
+        let sizes = if is_symbolic { options.batch.ranges() } else { &[one] };
+        let variants = sizes.iter().map(|&sizes| lower(function, sizes));
         let typed =
             |name: &str, value: ValueId| NamedType { name: name.into(), ty: function.ty(value).clone() };
         entries.push(EntrySource {
@@ -81,7 +86,7 @@ pub fn artefact_source(
     let init = module.functions.values().find(is_init).ok_or_else(|| {
         Error::from(Diagnostic::new("E0702", "there is no `init`, which prepared modules have"))
     })?;
-    let init = lower(init, 1)?;
+    let init = lower(init, one)?.source;
     let embedded = match options.weights {
         Weights::External => Vec::new(),
         Weights::Embed => embedded(module)?,

@@ -47,7 +47,8 @@ pub struct Args {
     /// Compile each training step in two parts, too: STEP_grad gives the gradients, STEP_apply takes gradients and updates
     #[arg(long)]
     split: bool,
-    /// Batch sizes, the N in the model: `32`, a list `1,32`, or all from one to another `1..16`
+    /// Batch sizes, the N in the model: `32`; a list `1,32`, each with code of its own; or all from one to another `1..64`,
+    /// with one code that is told the batch size
     #[arg(long, value_name = "SIZES", default_value = "32")]
     batch: String,
     /// Triple of the target, such as aarch64-unknown-linux-gnu; default: this machine

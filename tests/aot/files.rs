@@ -113,7 +113,7 @@ fn what_stands_in_the_way_is_said() {
         (&["--name", "int"][..], 2, "E0721"),
         (&["--name", "a-b"], 2, "choose another with `--name`"),
         (&["--batch", "0"], 2, "E0724"),
-        (&["--batch", "1..1000"], 2, "at most 64"),
+        (&["--batch", "1..8,8..9"], 2, "overlap"),
         (&["--entry", "predikt"], 1, "E0702"),
         (&["--target", "wasm32-unknown-unknown"], 2, "E0711"),
         (&["--target", "aarch64-unknown-linux-gnu"], 2, "E0726"),
@@ -133,4 +133,34 @@ fn what_stands_in_the_way_is_said() {
     let (code, text) = compile_fails(&[&model, "-o", "/proc/nowhere/mnist", "--name", "mnist"]);
     assert!(code == 2 && text.contains("E0727") && text.contains("cannot write"), "{text}");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn a_perceptron_and_its_training_take_little_room() {
+    if !has("strip") {
+        return;
+    }
+    let folder = folder("size");
+    let prefix = folder.join("mnist").display().to_string();
+    let bytes = |name: &str| std::fs::metadata(folder.join(name)).unwrap().len();
+    for level in ["v2", "v3", "v4"] {
+        let args = [
+            "-o",
+            &prefix,
+            "--emit",
+            "obj,so",
+            "--target-cpu",
+            level,
+            "--batch",
+            "100",
+            "--weights",
+            "external",
+            "-q",
+        ];
+        compile(&mnist(), &[&args[..], &["--entry", "predict,train_step,eval"]].concat());
+        assert!(bytes("mnist.o") <= 60_000, "{level}: {}", bytes("mnist.o"));
+        compile(&mnist(), &args);
+        run("strip", [folder.join("mnist.so")]);
+        assert!(bytes("mnist.so") <= 150_000, "{level}: {}", bytes("mnist.so"));
+    }
 }

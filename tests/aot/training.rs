@@ -159,3 +159,63 @@ func @predict(%x: f32[N,4]) -> (scores: f32[N,3]) {
     let (code, text) = compile_fails(&[&model, "--dump-ir", "fuse"]);
     assert!(code == 2 && text.contains("E0701"), "{text}");
 }
+
+/// What `c/sizes.c` prints for some batch sizes of a library for others: of each, the hash, and the loss.
+fn at_sizes(folder: &std::path::Path, batch: &str, args: &[&str], sizes: &[String]) -> Vec<(String, f64)> {
+    let prefix = folder.join("mnist").display().to_string();
+    compile(&mnist(), &[&["-o", &prefix, "--batch", batch, "-q"], args].concat());
+    let said = run(build(folder, "mnist", "sizes"), sizes);
+    let line = |line: &str| {
+        let (hash, loss) = line.rsplit_once(' ').unwrap();
+        (hash.to_owned(), loss.parse().unwrap_or(f64::NAN))
+    };
+    said.lines().map(line).collect()
+}
+
+#[test]
+fn one_code_for_a_range_of_batch_sizes_does_what_code_for_each_does() {
+    let folder = folder("range");
+    let list = [1, 2, 3, 4, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 47, 63, 64];
+    let sizes = list.map(|n| n.to_string());
+    for level in ["x86-64-v2", "native"] {
+        let args = ["--target-cpu", level];
+        let each = at_sizes(&folder, &sizes.join(","), &args, &sizes);
+        let range = at_sizes(&folder, "1..64", &args, &sizes);
+        assert_eq!(range.len(), list.len());
+        for ((hash, loss), (found, found_loss)) in each.iter().zip(&range) {
+            // Predictions and variables have the same bits. The loss is a sum over examples, which code for one size
+            // may cut into several.
+            assert_eq!(found, hash, "{level}");
+            assert!((found_loss / loss - 1.0).abs() < 1e-6, "{level}: {found_loss} {loss}");
+        }
+    }
+    let outside = at_sizes(&folder, "2..5,9", &[], &["1", "9", "6", "5"].map(String::from));
+    let refused = "`train_step` was not compiled for n = 6, but for 2 to 5,";
+    assert!(outside[2].0.contains(refused) && outside[0].0.contains("n = 1"), "{outside:?}");
+    assert!(outside[1].1 > 0.0 && outside[3].1 > 0.0, "{outside:?}");
+}
+
+#[test]
+fn what_cannot_be_run_for_a_range_names_the_op() {
+    let folder = folder("no-range");
+    let text = "module @m
+func @f(%x: f32[N,4]) -> (y: f32[N,4]) {
+  %0 = reverse %x {axes=[0]}
+  return %0
+}
+";
+    let model = folder.join("m.bsm");
+    std::fs::write(&model, text).unwrap();
+    let model = model.display().to_string();
+    let prefix = folder.join("m").display().to_string();
+    let (code, text) = compile_fails(&[&model, "-o", &prefix, "--batch", "1..8"]);
+    for part in [
+        "E0729",
+        "`reverse` cannot run for every batch size up to 8",
+        "m.bsm:3:",
+        "name the batch sizes one by one",
+    ] {
+        assert!(code == 1 && text.contains(part), "{code} {text}");
+    }
+    compile(std::path::Path::new(&model), &["-o", &prefix, "--batch", "1,8", "-q"]);
+}

@@ -60,6 +60,11 @@ pub fn run(stage: &str, source: &str) -> Result<String, String> {
             let before = model(&module, before, source)?;
             each(&module, after, source, |model, f| fused(&lower(&before, f), &lower(model, f)))
         }
+        // For every batch size up to the one that others are bound to.
+        "range" => each(&module, options, source, |model, f| {
+            let lowered = model.lower_range(f, 1, BATCH).unwrap_or_else(|e| panic!("{e}"));
+            model.schedule(&lowered).to_string()
+        }),
         "memory" => each(&module, options, source, |model, f| plan(model, lower(model, f).kernels)),
         // The kernels, and why they are run so.
         "schedule" => each(&module, options, source, |model, f| {

@@ -153,7 +153,12 @@ impl Writer {
                 })
                 .collect();
             let checks = self.list(&checks);
-            variants.push(VariantRecord { n: variant.n as u64, flops: facts.flops, checks });
+            variants.push(VariantRecord {
+                first: variant.first as u64,
+                last: variant.last as u64,
+                flops: facts.flops,
+                checks,
+            });
         }
         EntryRecord {
             name: self.text(&entry.name),
@@ -204,6 +209,6 @@ records! {
     ProgramRecord { layout, interface, name, variables, entries, learning_rates, level, flags }
     TensorRecord { name, extents, dtype, flags, offset, bytes, row, pitch }
     EntryRecord { name, params, results, variants, flags, reserved }
-    VariantRecord { n, flops, checks }
+    VariantRecord { first, last, flops, checks }
     CheckRecord { name, extents, bound }
 }

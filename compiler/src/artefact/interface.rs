@@ -100,7 +100,7 @@ pub(super) const FUNCTIONS: &[InterfaceFunction] = &[
     function("NAME_status", "describe_argument", &[("size_t", "entry"), ("size_t", "index"), ("NAME_tensor *", "out")],
         "Describes an argument of an entry point: its parameters come first, then its results."),
     function("size_t", "batch_size", &[("size_t", "entry"), ("size_t", "index")],
-        "A batch size that an entry point was compiled for, ascending; 0 beyond the last."),
+        "A batch size that an entry point takes, ascending; 0 beyond the last."),
     function("uint64_t", "num_parameters", &[],
         "How many elements the parameters have together."),
     function("size_t", "state_bytes", &[],

@@ -70,15 +70,17 @@ pub struct EntrySource {
     pub results: Vec<NamedType>,
     /// Whether what it computes depends on the batch size.
     pub is_symbolic: bool,
-    /// The batch sizes to compile it for, ascending; one, if it does not depend on any.
+    /// What to compile it for; one variant, if it does not depend on the batch size.
     pub variants: Vec<Variant>,
 }
 
-/// An entry point at one batch size.
+/// An entry point at one batch size, or at all from one to another.
 #[derive(Clone, Debug)]
 pub struct Variant {
-    /// The batch size.
-    pub n: usize,
+    /// The smallest batch size.
+    pub first: usize,
+    /// The largest batch size; if it is another, extents of the source depend on the batch size.
+    pub last: usize,
     /// What to compile.
     pub source: Source,
 }
@@ -245,7 +247,11 @@ fn module_of(source: &ArtefactSource, suffix: &str) -> SourceModule {
     };
     let variants = source.entries.iter().flat_map(|entry| {
         entry.variants.iter().map(move |variant| {
-            let n = if entry.is_symbolic { format!(".n{}", variant.n) } else { String::new() };
+            let n = match (variant.first, variant.last) {
+                _ if !entry.is_symbolic => String::new(),
+                (first, last) if first == last => format!(".n{last}"),
+                (first, last) => format!(".n{first}to{last}"),
+            };
             renamed(&variant.source, format!("{}{n}{suffix}", entry.name))
         })
     });

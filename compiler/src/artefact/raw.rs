@@ -23,7 +23,7 @@ use super::describe::{Description, size};
 use super::emit::{Code, define};
 use super::levels::X86_LEVEL;
 use super::names::{self, ArgumentType};
-use super::{ArtefactSource, EntrySource};
+use super::{ArtefactSource, EntrySource, Variant};
 use crate::codegen::{CodegenError, Target};
 use crate::program::{NamedType, StateLayout};
 
@@ -152,10 +152,10 @@ impl Raw<'_> {
     }
 
     /// Calls the code with this position, in the version for the level that the state names, and returns what it returns.
-    fn call_level(&self, code: &mut Code<'_, '_>, at: usize, args: [Value; 4]) {
-        let [_, state, ..] = args;
+    fn call_level(&self, code: &mut Code<'_, '_>, at: usize, args: &[Value]) {
+        let state = args[1];
         let call = |code: &mut Code<'_, '_>, version: usize| {
-            let status = code.call(self.code[version][at], &args);
+            let status = code.call(self.code[version][at], args);
             code.give_value(status);
         };
         if let [_] = self.levels {
@@ -188,15 +188,20 @@ impl Raw<'_> {
                 }
             }
             let ctx = Raw::context(code, ctx);
-            for (at, variant) in entry.variants.iter().enumerate() {
-                let call = |code: &mut Code<'_, '_>| {
-                    self.call_level(code, first + at, [ctx, state, scratch, args]);
-                };
+            let mut variants: Vec<(usize, &Variant)> = entry.variants.iter().enumerate().collect();
+            variants.sort_by_key(|(_, variant)| variant.last - variant.first);
+            for (at, variant) in variants {
+                let takes_n = variant.source.kernels.largest.is_some();
+                let args = [ctx, state, scratch, args, n];
+                let args = if takes_n { &args[..] } else { &args[..4] };
+                let call = |code: &mut Code<'_, '_>| self.call_level(code, first + at, args);
                 if !entry.is_symbolic {
                     return call(code);
                 }
-                let is_it = code.compare(IntCC::Equal, n, variant.n as u64);
-                code.when(is_it, call);
+                let above = code.b.ins().iadd_imm_s(n, -(variant.first as i64));
+                let span = (variant.last - variant.first) as u64;
+                let is_one = code.compare(IntCC::UnsignedLessThanOrEqual, above, span);
+                code.when(is_one, call);
             }
             code.give(Status::BatchSize);
         })
@@ -247,7 +252,7 @@ impl Raw<'_> {
         let four = (&[types::I64; 4][..], Some(types::I32));
         let assign = define(module, self.target, (&name, Linkage::Local), four, |code, params| {
             let &[ctx, state, scratch, args] = params else { unreachable!("there are four parameters") };
-            self.call_level(code, at, [ctx, state, scratch, args]);
+            self.call_level(code, at, &[ctx, state, scratch, args]);
         })?;
         define(module, self.target, (&self.symbol("init"), Linkage::Export), four, |code, params| {
             let &[ctx, state, scratch, seed] = params else { unreachable!("there are four parameters") };

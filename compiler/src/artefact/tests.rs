@@ -1,4 +1,4 @@
-use bessemer_runtime::abi::{ElementType, EntryRecord, Status, TensorRecord};
+use bessemer_runtime::abi::{ABI_VERSION, ElementType, EntryRecord, Status, TensorRecord};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationKind, SectionKind};
 
 use super::*;
@@ -85,7 +85,7 @@ fn library() -> ArtefactSource {
         params: source.params.iter().map(batched).collect(),
         results: source.results.clone(),
         is_symbolic,
-        variants: vec![Variant { n: 3, source }],
+        variants: vec![Variant { first: 3, last: 3, source }],
     };
     let variables = variables
         .into_iter()
@@ -242,7 +242,7 @@ fn the_description_says_what_the_source_does() {
     let word = |at: usize| u32::from_le_bytes(described.bytes[at..at + 4].try_into().unwrap()) as usize;
     let text = |at: usize| std::str::from_utf8(&described.bytes[word(at)..][..word(at + 4)]).unwrap();
     let (name, variables, entries) = (48, 56, 64);
-    assert_eq!((word(0), word(40)), (1, 5));
+    assert_eq!((word(0), word(40)), (ABI_VERSION as usize, 5));
     assert_eq!(text(name), "test");
     assert_eq!((word(variables), word(variables + 4)), (described.variables, 2));
     let tensor = size_of::<TensorRecord>();
@@ -259,7 +259,7 @@ fn the_description_says_what_the_source_does() {
     assert_eq!(text(params), "i");
     assert_eq!(word(params + 20), TensorRecord::PER_EXAMPLE as usize);
     assert_eq!(described.bytes[word(params + 8)..][..8], (-100i64).to_le_bytes());
-    assert_eq!((word(variants), word(variants + 20)), (3, 1));
+    assert_eq!((word(variants), word(variants + 8), word(variants + 28)), (3, 3, 1));
     assert_eq!(described.bytes[word(a) + 1], 0, "texts end with a NUL");
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Source, SourceModule};
-use crate::kernel::{BufferKind, KernelFunction, parse};
+use crate::kernel::{BufferKind, KernelFunction, most, parse};
 use crate::program::NamedType;
 use crate::types::TensorType;
 
@@ -39,7 +39,7 @@ pub fn source_of(functions: Vec<KernelFunction>) -> SourceModule {
 
 fn numbered(f: &KernelFunction, number: impl Fn(&BufferKind) -> Option<usize>) -> BTreeMap<usize, NamedType> {
     let named = f.buffers.values().filter_map(|b| {
-        let ty = TensorType::new(b.dtype, b.shape.as_slice());
+        let ty = TensorType::new(b.dtype, most(&b.shape).as_slice());
         Some((number(&b.kind)?, NamedType { name: b.name.clone(), ty }))
     });
     named.collect()

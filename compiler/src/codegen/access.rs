@@ -4,7 +4,7 @@ use cranelift_entity::SecondaryMap;
 
 use super::emitter::VectorEmitter;
 use super::point::{Point, affine_at, whole};
-use crate::kernel::{Affine, Axis, BufferId, Guard, Indirect, ScalarId};
+use crate::kernel::{Affine, Axis, BufferId, Extent, Guard, Indirect, ScalarId};
 use crate::tensor::Scalar;
 use crate::types::DType;
 
@@ -32,6 +32,16 @@ pub(super) struct Bases<W: Copy> {
     pub(super) buffers: SecondaryMap<BufferId, Option<W>>,
     /// Of the panel that the vector operand of a tile was copied to.
     pub(super) panel: Option<W>,
+    /// No address, but known where they are: the batch size, if anything depends on it.
+    pub(super) batch: Option<W>,
+}
+
+/// An extent when code runs.
+pub(super) fn extent_word<E: VectorEmitter>(e: &mut E, bases: &Bases<E::Word>, extent: Extent) -> E::Word {
+    match (extent.each(), bases.batch) {
+        (Some(each), Some(batch)) => e.word_times(batch, each as i64),
+        _ => e.word(extent.most() as i64),
+    }
 }
 
 /// What an address is relative to.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use cranelift_entity::EntityRef;
 
-use super::access::{Bases, FlatAccess};
+use super::access::{Bases, FlatAccess, extent_word};
 use super::emitter::{CheckedIndex, VectorEmitter, VectorType};
 use super::plan::{Axes, BodyPlan, Vector, is_shift};
 use super::point::{Point, affine_at, whole};
@@ -178,6 +178,10 @@ impl<E: VectorEmitter> Run<'_, '_, E> {
         let operand_dtype = |n: usize| plan.dtype(plan.operands(value)[n]);
         match &inst.kind {
             InstKind::Const(c) => self.e.constant(*c, lanes),
+            InstKind::Extent(extent) => {
+                let word = extent_word(self.e, self.site.bases, *extent);
+                self.e.word_value(word, inst.dtype)
+            }
             InstKind::Index(index) => {
                 let point = self.point(first);
                 let word = affine_at(self.e, index, &point, None);

@@ -13,6 +13,8 @@
 //! restore the mode, return Ok
 //! ```
 //!
+//! If extents depend on the batch size, it is the fifth argument.
+//!
 //! The plan guarantees that no variable is overwritten before the last check.
 
 use bessemer_runtime::abi::{ABI_VERSION, Context, StateHeader, Status};
@@ -27,6 +29,7 @@ use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module};
 
 use super::fpmode::SavedMode;
 use super::kernel::EmittedKernel;
+use super::task::ChunkCount;
 use super::{CodegenError, Target, fpmode, frame};
 use crate::kernel::{BufferId, BufferKind, Kernel, KernelFunction};
 use crate::memory::{Location, MemoryPlan, VariableCopy};
@@ -60,7 +63,8 @@ pub fn emit_entry(
     parts: &EntryParts<'_>,
 ) -> Result<FuncId, CodegenError> {
     let mut signature = Signature::new(target.call_conv());
-    signature.params.extend([AbiParam::new(types::I64); 4]);
+    let params = 4 + usize::from(parts.function.largest.is_some());
+    signature.params.extend(vec![AbiParam::new(types::I64); params]);
     signature.returns.push(AbiParam::new(types::I32));
     let func = module.declare_function(parts.symbol, Linkage::Local, &signature)?;
     let constants = define_constants(module, parts)?;
@@ -73,14 +77,15 @@ pub fn emit_entry(
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
-    let [ctx, state, scratch, args] = *builder.block_params(entry) else {
-        unreachable!("an entry point has four parameters")
+    let [ctx, state, scratch, args, ref batch @ ..] = *builder.block_params(entry) else {
+        unreachable!("an entry point has four or five parameters")
     };
+    let batch = batch.first().copied();
     return_unless_same_abi(&mut builder, ctx);
     let mode = mode.enter(module, &mut builder);
     let bad_index = builder.create_block();
     builder.set_cold_block(bad_index);
-    let mut code = EntryCode { parts, constants, builder, ctx, state, scratch, args, mode, bad_index };
+    let mut code = EntryCode { parts, constants, builder, ctx, state, scratch, args, batch, mode, bad_index };
     code.run_kernels(module, target);
     code.copy_variables(target);
     code.finish();
@@ -147,6 +152,8 @@ struct EntryCode<'a> {
     state: Value,
     scratch: Value,
     args: Value,
+    /// The batch size, if the function depends on it.
+    batch: Option<Value>,
     mode: SavedMode,
     /// Where to go after an index was found out of range.
     bad_index: Block,
@@ -167,18 +174,32 @@ impl EntryCode<'_> {
             self.builder.import_signature(signature)
         };
         for (kernel, task) in self.parts.function.kernels.iter().zip(kernels) {
-            if task.chunks == 0 {
+            if task.chunks.most() == 0 {
                 continue;
             }
+            let chunks = self.chunk_count(task.chunks);
             let frame = self.builder.ins().stack_addr(types::I64, slot, 0);
             self.fill_frame(module, frame, task);
             let func = module.declare_func_in_func(task.func, self.builder.func);
-            if kernel.schedule.threads && task.chunks > 1 {
-                self.call_parallel(func, parallel_for, frame, task.chunks);
+            if kernel.schedule.threads && task.chunks.most() > 1 {
+                self.call_parallel(func, parallel_for, frame, chunks);
             } else {
-                self.call_serial(func, frame, task.chunks);
+                self.call_serial(func, frame, chunks);
             }
             self.leave_on_bad_index(kernel);
+        }
+    }
+
+    /// How many chunks a kernel has for the batch size.
+    fn chunk_count(&mut self, chunks: ChunkCount) -> Value {
+        let b = &mut self.builder;
+        match (chunks.of.each(), self.batch) {
+            (Some(each), Some(batch)) => {
+                let extent = b.ins().imul_imm_s(batch, each as i64);
+                let raised = b.ins().iadd_imm_s(extent, chunks.block as i64 - 1);
+                b.ins().udiv_imm_u(raised, chunks.block as i64)
+            }
+            _ => b.ins().iconst(types::I64, chunks.most() as i64),
         }
     }
 
@@ -194,6 +215,7 @@ impl EntryCode<'_> {
         for (n, &buffer) in task.buffers.iter().enumerate() {
             fields.push((frame::buffer(n), self.address(module, buffer)));
         }
+        fields.extend(self.batch.map(|batch| (frame::batch(task.buffers.len()), batch)));
         for (offset, value) in fields {
             self.builder.ins().store(MemFlagsData::trusted(), value, frame, offset as i32);
         }
@@ -218,14 +240,13 @@ impl EntryCode<'_> {
         if bytes == 0 { base } else { self.builder.ins().iadd_imm_s(base, bytes as i64) }
     }
 
-    fn call_serial(&mut self, task: FuncRef, frame: Value, chunks: u64) {
+    fn call_serial(&mut self, task: FuncRef, frame: Value, chunks: Value) {
         let begin = self.builder.ins().iconst(types::I64, 0);
-        let end = self.builder.ins().iconst(types::I64, chunks as i64);
         let worker = self.builder.ins().iconst(types::I32, 0);
-        self.builder.ins().call(task, &[frame, begin, end, worker]);
+        self.builder.ins().call(task, &[frame, begin, chunks, worker]);
     }
 
-    fn call_parallel(&mut self, task: FuncRef, parallel_for: SigRef, frame: Value, chunks: u64) {
+    fn call_parallel(&mut self, task: FuncRef, parallel_for: SigRef, frame: Value, chunks: Value) {
         let b = &mut self.builder;
         let (hooked, serial, done) = (b.create_block(), b.create_block(), b.create_block());
         let hook = load(b, types::I64, self.ctx, Context::PARALLEL_FOR_OFFSET);
@@ -234,8 +255,7 @@ impl EntryCode<'_> {
         b.switch_to_block(hooked);
         let pool = load(b, types::I64, self.ctx, Context::POOL_OFFSET);
         let address = b.ins().func_addr(types::I64, task);
-        let count = b.ins().iconst(types::I64, chunks as i64);
-        b.ins().call_indirect(parallel_for, hook, &[pool, address, frame, count]);
+        b.ins().call_indirect(parallel_for, hook, &[pool, address, frame, chunks]);
         b.ins().jump(done, &[]);
 
         self.builder.switch_to_block(serial);

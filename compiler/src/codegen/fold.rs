@@ -13,7 +13,7 @@ use super::loops::Emission;
 use super::plan::{BodyPlan, Surroundings, Vector, fold_operands};
 use super::point::{Coord, Point, affine_at, whole};
 use super::vectors::Vectors;
-use crate::kernel::{Affine, Axis, Fold, FoldOp, InstKind, ScalarId};
+use crate::kernel::{Affine, Axis, Fold, FoldOp, InstKind, ScalarId, most, points};
 use crate::types::{DType, dense_strides};
 
 /// Accumulators at one point, as a stage's body sees them: including the current element, and excluding it.
@@ -45,7 +45,7 @@ fn position_dtype(vectors: Vectors, dtype: DType, positions: usize, lanes: usize
 
 /// How many elements a fold has.
 fn positions(fold: &Fold) -> usize {
-    fold.axes.iter().fold(1, |all, &extent| all.saturating_mul(extent))
+    points(&fold.axes)
 }
 
 /// Whether vectors of this type can be added and multiplied.
@@ -77,7 +77,7 @@ impl<'k> FoldPlan<'k> {
         let body = BodyPlan::new(&fold.body, roots.clone(), around, vector);
         let along = vector.filter(|v| v.axis >= first_axis);
         let tail = along.map(|vector| {
-            let rest = fold.axes.last().map_or(0, |extent| extent % vector.lanes);
+            let rest = fold.axes.last().map_or(0, |extent| extent.most() % vector.lanes);
             let partial = around.vectors.has_partial() && rest > 0;
             let vector = partial.then_some(Vector { active: rest, ..vector });
             BodyPlan::new(&fold.body, roots, around, vector)
@@ -88,7 +88,7 @@ impl<'k> FoldPlan<'k> {
             Combine { op: a.op, dtype, position: position.unwrap_or(DType::I64) }
         });
         let position =
-            dense_strides(&fold.axes).iter().enumerate().fold(Affine::constant(0), |sum, (i, &s)| {
+            dense_strides(&most(&fold.axes)).iter().enumerate().fold(Affine::constant(0), |sum, (i, &s)| {
                 sum.plus(&Affine::axis(first_axis + i).times(s as i64))
             });
         FoldPlan { fold, first_axis, combines: combines.collect(), body, tail, position }

@@ -5,6 +5,7 @@
 //! [1]  base of the per-worker scratch, aligned to 64
 //! [2]  bytes of it per worker, a multiple of 64
 //! [3+] base pointers of the kernel's buffers, in the order of `EmittedKernel::buffers`
+//! [.]  behind them the batch size, if the function depends on one
 //! ```
 
 /// Offset of the pointer to the context, in bytes.
@@ -19,7 +20,12 @@ pub const fn buffer(n: usize) -> usize {
     24 + 8 * n
 }
 
+/// Offset of the batch size in the frame of a kernel with this many buffers, in bytes.
+pub const fn batch(buffers: usize) -> usize {
+    buffer(buffers)
+}
+
 /// Size in bytes of the frame of a kernel with this many buffers.
 pub const fn size(buffers: usize) -> usize {
-    buffer(buffers)
+    batch(buffers) + 8
 }

@@ -1,11 +1,14 @@
 //! Emits kernels into a module.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use cranelift_codegen::Context;
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 use target_lexicon::Architecture;
 
-use super::task::{Task, task_signature};
+use super::task::{ChunkCount, Task, task_signature};
 use super::{CodegenError, Target, Vectors, cranelift, wide};
 use crate::kernel::{BufferId, Kernel, KernelFunction};
 
@@ -18,11 +21,15 @@ pub struct EmittedKernel {
     pub buffers: Vec<BufferId>,
     /// Bytes of per-worker scratch that it needs for local buffers and panels, a multiple of 64.
     pub worker_bytes: usize,
-    /// How many chunks its schedule has: 1 if it is not cut, 0 if an axis of the kernel is empty.
-    pub chunks: u64,
+    /// How many chunks it has.
+    pub chunks: ChunkCount,
 }
 
-/// Emits a kernel of `function` into `module`, as its schedule says.
+/// The code of the kernels of a module, so that what is the same is emitted once.
+#[derive(Debug, Default)]
+pub struct KnownCode(HashMap<Vec<u8>, FuncId>);
+
+/// Emits a kernel of `function` into `module`, as its schedule says; not again if `known` of the module has its code.
 ///
 /// # Errors
 /// [`CodegenError::Kernel`] if its schedule does not fit it or its code would be too large, [`CodegenError::Module`]
@@ -32,20 +39,32 @@ pub fn emit_kernel(
     target: &Target,
     function: &KernelFunction,
     kernel: &Kernel,
+    known: &mut KnownCode,
 ) -> Result<EmittedKernel, CodegenError> {
     let task = task(target, function, kernel)?;
-    let func = declare(module, target, function, kernel)?;
-    match target.vectors() {
-        // The module takes the bytes as they are.
-        Vectors::Wide(level) => {
-            let bytes = wide::assemble_task(level, &task);
-            module.define_function_bytes(func, wide::ALIGNMENT, &bytes, &[])?;
-        }
+    let declare = |module: &mut dyn Module| declare(module, target, function, kernel);
+    let func = match target.vectors() {
+        Vectors::Wide(level) => match known.0.entry(wide::assemble_task(level, &task)) {
+            Entry::Occupied(same) => *same.get(),
+            Entry::Vacant(new) => {
+                let func = declare(module)?;
+                // The module takes the bytes as they are.
+                module.define_function_bytes(func, wide::ALIGNMENT, new.key(), &[])?;
+                *new.insert(func)
+            }
+        },
         Vectors::None | Vectors::Cranelift { .. } => {
             let mut context = cranelift::build_task(module, target, &task)?;
-            module.define_function(func, &mut context)?;
+            match known.0.entry(context.func.display().to_string().into_bytes()) {
+                Entry::Occupied(same) => *same.get(),
+                Entry::Vacant(new) => {
+                    let func = declare(module)?;
+                    module.define_function(func, &mut context)?;
+                    *new.insert(func)
+                }
+            }
         }
-    }
+    };
     Ok(EmittedKernel {
         func,
         worker_bytes: task.layout.worker_bytes,

@@ -5,7 +5,7 @@ use cranelift_entity::SecondaryMap;
 use super::access::Placement;
 use super::panel::PanelShape;
 use crate::kernel::{
-    Affine, Body, BufferId, BufferKind, Chunks, InstKind, Kernel, KernelFunction, StageSchedule,
+    Affine, Body, BufferId, BufferKind, Chunks, InstKind, Kernel, KernelFunction, StageSchedule, most,
 };
 use crate::types::dense_strides;
 
@@ -96,7 +96,7 @@ impl Layout {
             seen.push(buffer);
             let data = &function.buffers[buffer];
             let read_only = !written.contains(&root(function, buffer));
-            let mut shape = data.shape.clone();
+            let mut shape = most(&data.shape);
             if matches!(data.kind, BufferKind::Local) {
                 let axis = kernel.schedule.chunks.and_then(|chunks| {
                     Some((chunked_axis(&uses, buffer, shape.len(), chunks)?, chunks.block))
@@ -118,7 +118,7 @@ impl Layout {
         }
         let panels = kernel.stages.iter().enumerate().map(|(n, stage)| {
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
-            let extents = [kernel.axes.as_slice(), &stage.axes].concat();
+            let extents = most(&[kernel.axes.as_slice(), &stage.axes].concat());
             PanelShape::new(stage.fold.as_ref(), schedule, &extents).map_or(Some(0), PanelShape::bytes)
         });
         let panel = panels.collect::<Option<Vec<_>>>().map(|sizes| sizes.into_iter().max().unwrap_or(0));

@@ -1,9 +1,9 @@
 //! Loops over axes.
 
-use super::access::Bases;
+use super::access::{Bases, extent_word};
 use super::emitter::{VectorEmitter, WordTest};
 use super::point::{Coord, Point, whole};
-use crate::kernel::Axis;
+use crate::kernel::{Axis, Extent};
 
 /// Consecutive coordinates of an axis.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +26,19 @@ pub(super) enum Length<W> {
         full: usize,
         last: usize,
     },
+    /// Any number from 1 on: a multiple of the batch size, or what is left of one.
+    UpTo {
+        /// How many, when code runs.
+        value: W,
+        /// The most that it is.
+        most: usize,
+    },
 }
 
 impl<W: Copy> Span<W> {
-    /// A whole axis.
-    pub(super) fn whole(extent: usize) -> Span<W> {
-        Span { start: Coord::fixed(0), length: Length::Known(extent) }
+    /// So many coordinates from 0 on.
+    pub(super) fn first(length: usize) -> Span<W> {
+        Span { start: Coord::fixed(0), length: Length::Known(length) }
     }
 }
 
@@ -51,10 +58,35 @@ type OnTurn<'x, E> = &'x mut dyn FnMut(
 /// Emits the code for some coordinates of an axis: the first one, and how many.
 type OnBlock<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, Coord<<E as VectorEmitter>::Word>, usize);
 
+/// Emits the code for some coordinates of an axis.
+type OnPart<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, Span<<E as VectorEmitter>::Word>);
+
 /// Emits the code for a point.
 type AtPoint<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &mut Point<<E as VectorEmitter>::Word>);
 
 impl<E: VectorEmitter> Emission<E> {
+    /// A whole axis.
+    pub(super) fn whole(&mut self, extent: Extent) -> Span<E::Word> {
+        match extent.each() {
+            None => Span::first(extent.most()),
+            Some(_) => {
+                let value = extent_word(&mut self.e, &self.bases, extent);
+                Span { start: Coord::fixed(0), length: Length::UpTo { value, most: extent.most() } }
+            }
+        }
+    }
+
+    /// The first coordinate of a span, and the one behind its last.
+    pub(super) fn bounds(&mut self, span: &Span<E::Word>) -> (E::Word, E::Word) {
+        let Span { start, length } = *span;
+        let first = whole(&mut self.e, (start.base, start.offset));
+        let end = match length {
+            Length::Known(length) => whole(&mut self.e, (start.base, start.offset + length as i64)),
+            Length::Chunk { value, .. } | Length::UpTo { value, .. } => self.e.word_add(first, value),
+        };
+        (first, end)
+    }
+
     /// A loop that runs at least once, with `counter = first, first + step, …` while it is below `end`, and values that are
     /// carried from one turn to the next. Gives the values after the last turn.
     pub(super) fn count(
@@ -124,6 +156,59 @@ impl<E: VectorEmitter> Emission<E> {
                         });
                     }
                 }
+            }
+            Length::UpTo { value, most } => {
+                let mut at = whole(&mut self.e, (span.start.base, span.start.offset));
+                let mut rest = value;
+                let steps = self.e.word_divide(value, step);
+                let covered = self.e.word_times(steps, step as i64);
+                let end = self.e.word_add(at, covered);
+                match step {
+                    1 => return self.full_blocks(at, end, step, on_block),
+                    _ if most < step => {}
+                    _ => {
+                        self.only_if(WordTest::AtLeast, value, step, &mut |emission| {
+                            emission.full_blocks(at, end, step, on_block);
+                        });
+                        at = end;
+                        rest = self.e.word_sub(value, covered);
+                    }
+                }
+                // Less than a step is left: blocks of powers of two, each at most once.
+                let largest = step.min(most + 1).next_power_of_two() / 2;
+                for size in std::iter::successors(Some(largest), |size| Some(size / 2)).take_while(|&s| s > 0)
+                {
+                    self.only_if(WordTest::AtLeast, rest, size, &mut |emission| {
+                        on_block(emission, Coord::counted(at), size);
+                    });
+                    let taken = self.e.word_divide(rest, size);
+                    let taken = self.e.word_times(taken, size as i64);
+                    at = self.e.word_add(at, taken);
+                    rest = self.e.word_sub(rest, taken);
+                }
+            }
+        }
+    }
+
+    /// Cuts a span into spans of at most `step` coordinates, whose number is known if that of the span is.
+    pub(super) fn parts(&mut self, span: &Span<E::Word>, step: usize, on_part: OnPart<'_, E>) {
+        match span.length {
+            Length::UpTo { most, .. } if most > step => {
+                let (first, end) = self.bounds(span);
+                self.count(first, end, step, &[], &mut |emission, counter, _| {
+                    let rest = emission.e.word_sub(end, counter);
+                    let full = emission.e.word(step as i64);
+                    let value = emission.e.word_min(rest, full);
+                    let length = Length::UpTo { value, most: step };
+                    on_part(emission, Span { start: Coord::counted(counter), length });
+                    Vec::new()
+                });
+            }
+            Length::UpTo { .. } => on_part(self, *span),
+            Length::Known(_) | Length::Chunk { .. } => {
+                self.blocks(span, step, &mut |emission, start, length| {
+                    on_part(emission, Span { start, length: Length::Known(length) });
+                })
             }
         }
     }

@@ -13,11 +13,11 @@ use cranelift_entity::EntityRef;
 use super::access::{Base, FlatAccess};
 use super::body::{Shared, Site, emit_body};
 use super::emitter::{VectorEmitter, VectorType};
-use super::loops::{Emission, Length, Span};
+use super::loops::{Emission, Span};
 use super::plan::{Axes, BodyPlan, Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
-use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule};
+use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
 use crate::tensor::Scalar;
 use crate::types::{DType, dense_strides};
 
@@ -67,8 +67,8 @@ impl PanelShape {
         let depends = dependencies(&fold.body)[operand.index()];
         let is_shared =
             (0..extents.len()).any(|a| a != row_axis && extents[a] > 1 && depends & (1 << a) == 0);
-        let extent = fold.axes.first().copied().unwrap_or(1);
-        let inner = fold.axes.iter().skip(1).fold(1usize, |size, &e| size.saturating_mul(e));
+        let extent = fold.axes.first().map_or(1, |e| e.most());
+        let inner = points(fold.axes.iter().skip(1));
         let bytes = match lanes * dtype.bytes() > 16 {
             true if is_shared => SHARED_PANEL_BYTES,
             true => WIDE_PANEL_BYTES,
@@ -148,7 +148,7 @@ impl<'k, W: Copy> Panel<'k, W> {
         let fold = code.stage.fold.as_ref()?;
         let first_axis = code.spans.len();
         let element = shape.dtype.bytes() as i64;
-        let bytes = dense_strides(&fold.axes)
+        let bytes = dense_strides(&most(&fold.axes))
             .iter()
             .enumerate()
             .map(|(i, &stride)| Affine::axis(first_axis + i).times((stride * shape.cols) as i64 * element))
@@ -168,8 +168,13 @@ impl<'k, W: Copy> Panel<'k, W> {
         Some(Panel { fold, operand, access, shape, start, depends, first_axis, col_axis })
     }
 
-    /// Lets the panel start at a block's first column and a part's first coordinate: its base is where the first of
-    /// all would be.
+    /// All coordinates of the fold's outermost axis.
+    pub(super) fn all<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>) -> Span<W> {
+        self.fold.axes.first().map_or(Span::first(1), |&extent| emission.whole(extent))
+    }
+
+    /// Lets the panel start at a block's first column and a part's first coordinate: its base is where the first of all
+    /// would be.
     pub(super) fn place<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
@@ -194,16 +199,16 @@ impl<'k, W: Copy> Panel<'k, W> {
         vector: Option<Vector>,
         point: &Point<W>,
         (col, width): (Coord<W>, usize),
-        (part, length): (Coord<W>, usize),
+        part: Span<W>,
     ) {
-        if self.fold.axes.contains(&0) {
+        if points(&self.fold.axes) == 0 {
             return;
         }
         let mut axes: Vec<_> = (self.fold.axes.iter().enumerate())
-            .map(|(i, &extent)| (self.first_axis + i, Span::whole(extent)))
+            .map(|(i, &extent)| (self.first_axis + i, emission.whole(extent)))
             .collect();
         if let Some((_, span)) = axes.first_mut() {
-            *span = Span { start: part, length: Length::Known(length) };
+            *span = part;
         }
         if self.pack_turned(emission, code, vector, point, (col, width), &axes) {
             return;

@@ -2,9 +2,9 @@
 
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, At, FoldPlan, set};
-use super::loops::Emission;
-use super::point::{Coord, Point, whole};
-use crate::kernel::{Axis, FoldKind};
+use super::loops::{Emission, Length, Span};
+use super::point::{Coord, Point};
+use crate::kernel::{self, Axis, FoldKind};
 
 /// About how many instructions are unrolled in the body of a loop.
 const UNROLLED: usize = 64;
@@ -19,7 +19,7 @@ impl FoldPlan<'_> {
         debug_assert_eq!(self.fold.kind, FoldKind::Reduce);
         let start = self.start(&mut emission.e);
         let kept: Vec<E::Value> = points.iter().flat_map(|_| start.clone()).collect();
-        let all = (Coord::fixed(0), self.fold.axes.first().copied().unwrap_or(1));
+        let all = self.fold.axes.first().map_or(Span::first(1), |&extent| emission.whole(extent));
         let kept = self.part(emission, points, all, kept);
         self.results(emission, points.len(), &kept)
     }
@@ -35,30 +35,31 @@ impl FoldPlan<'_> {
     ) -> Vec<Accumulators<E::Value>> {
         let start = self.start(&mut emission.e);
         let mut kept: Vec<E::Value> = points.iter().flat_map(|_| start.clone()).collect();
-        let extent = self.fold.axes.first().copied().unwrap_or(1);
+        let extent = self.fold.axes.first().map_or(1, |e| e.most());
         let count = extent / segment;
         if count > 0 {
             let (first, end) = (emission.e.word(0), emission.e.word(count as i64));
             kept = emission.count(first, end, 1, &kept, &mut |emission, counter, kept| {
                 beside(emission, counter);
                 let start = Coord::counted(emission.e.word_times(counter, segment as i64));
-                self.part(emission, points, (start, segment), kept.to_vec())
+                self.part(emission, points, Span { start, length: Length::Known(segment) }, kept.to_vec())
             });
         }
-        let rest = (Coord::fixed((count * segment) as i64), extent - count * segment);
-        if rest.1 > 0 {
+        let (done, rest) = (count * segment, extent % segment);
+        if rest > 0 {
+            let rest = Span { start: Coord::fixed(done as i64), length: Length::Known(rest) };
             kept = self.part(emission, points, rest, kept);
         }
         self.results(emission, points.len(), &kept)
     }
 
-    /// Emits the part of the fold for some coordinates of its outermost axis: the first one, and how many. Parts must come
-    /// in order, and be multiples of the number of partial results.
+    /// Emits the part of the fold for some coordinates of its outermost axis. Parts must come in order, and be multiples of
+    /// the number of partial results.
     pub(super) fn part<E: VectorEmitter>(
         &self,
         emission: &mut Emission<E>,
         points: &[Point<E::Word>],
-        range: (Coord<E::Word>, usize),
+        span: Span<E::Word>,
         kept: Vec<E::Value>,
     ) -> Vec<E::Value> {
         match self.fold.axes.as_slice() {
@@ -68,51 +69,70 @@ impl FoldPlan<'_> {
                 self.step(emission, &self.body, &At { points, loop_axis: None }, 0, &mut kept);
                 kept
             }
-            axes if axes.contains(&0) => kept,
-            _ => self.over_axes(emission, &mut points.to_vec(), 0, range, None, kept),
+            axes if kernel::points(axes) == 0 => kept,
+            axes => {
+                let mut spans: Vec<_> = axes.iter().map(|&extent| emission.whole(extent)).collect();
+                spans[0] = span;
+                self.over_axes(emission, &mut points.to_vec(), &spans, None, kept)
+            }
         }
     }
 
-    /// Emits the axes of the fold from `level` inwards, of which the first has these coordinates.
+    /// Emits the innermost axes of the fold, as many as there are spans.
     fn over_axes<E: VectorEmitter>(
         &self,
         emission: &mut Emission<E>,
         points: &mut [Point<E::Word>],
-        level: usize,
-        range: (Coord<E::Word>, usize),
+        spans: &[Span<E::Word>],
         loop_axis: Option<Axis>,
         kept: Vec<E::Value>,
     ) -> Vec<E::Value> {
+        let [span, inner_spans @ ..] = spans else { return kept };
+        let level = self.fold.axes.len() - spans.len();
         let axis = self.first_axis + level;
-        let Some(&inner_extent) = self.fold.axes.get(level + 1) else {
-            return self.innermost(emission, points, range, loop_axis, kept);
-        };
-        let (start, length) = range;
+        if inner_spans.is_empty() {
+            return match span.length {
+                Length::Known(length) => {
+                    self.innermost(emission, points, (span.start, length), loop_axis, kept)
+                }
+                _ => self.one_by_one(emission, points, span, kept),
+            };
+        }
         let inner = |emission: &mut Emission<E>, points: &mut [Point<E::Word>], coord, loop_axis, kept| {
             set(points, axis, coord);
-            self.over_axes(emission, points, level + 1, (Coord::fixed(0), inner_extent), loop_axis, kept)
+            self.over_axes(emission, points, inner_spans, loop_axis, kept)
         };
-        let size = length * self.fold.axes[level + 1..].iter().product::<usize>();
-        let small = size.saturating_mul(self.step_cost(points.len())) <= UNROLLED;
-        if length == 1 || (loop_axis.is_some() && small) {
-            return (0..length)
-                .fold(kept, |kept, c| inner(emission, points, start.plus(c as i64), loop_axis, kept));
+        if let Length::Known(length) = span.length {
+            let size = length * kernel::points(&self.fold.axes[level + 1..]);
+            let small = size.saturating_mul(self.step_cost(points.len())) <= UNROLLED;
+            if length == 1 || (loop_axis.is_some() && small) {
+                return (0..length).fold(kept, |kept, c| {
+                    inner(emission, points, span.start.plus(c as i64), loop_axis, kept)
+                });
+            }
         }
-        let (first, end) = self.bounds(emission, start, length);
+        let (first, end) = emission.bounds(span);
         emission.count(first, end, 1, &kept, &mut |emission, counter, kept| {
             inner(emission, points, Coord::counted(counter), Some(axis), kept.to_vec())
         })
     }
 
-    /// The first of so many coordinates, and the one after the last.
-    fn bounds<E: VectorEmitter>(
+    /// Emits the innermost axis of a fold of one lane, whose length is known when code runs.
+    fn one_by_one<E: VectorEmitter>(
         &self,
         emission: &mut Emission<E>,
-        start: Coord<E::Word>,
-        length: usize,
-    ) -> (E::Word, E::Word) {
-        let first = whole(&mut emission.e, (start.base, start.offset));
-        (first, whole(&mut emission.e, (start.base, start.offset + length as i64)))
+        points: &mut [Point<E::Word>],
+        span: &Span<E::Word>,
+        kept: Vec<E::Value>,
+    ) -> Vec<E::Value> {
+        let axis = self.first_axis + self.fold.axes.len() - 1;
+        let (first, end) = emission.bounds(span);
+        emission.count(first, end, 1, &kept, &mut |emission, counter, kept| {
+            let mut kept = kept.to_vec();
+            set(points, axis, Coord::counted(counter));
+            self.step(emission, &self.body, &At { points, loop_axis: Some(axis) }, 0, &mut kept);
+            kept
+        })
     }
 
     /// About how many instructions one element takes at so many points.
@@ -153,7 +173,7 @@ impl FoldPlan<'_> {
             }
         };
         if main > span {
-            let (first, end) = self.bounds(emission, start, main);
+            let (first, end) = emission.bounds(&Span { start, length: Length::Known(main) });
             kept = emission.count(first, end, span, &kept, &mut |emission, counter, kept| {
                 let mut kept = kept.to_vec();
                 vectors(emission, points, Coord::counted(counter), span, Some(axis), &mut kept);

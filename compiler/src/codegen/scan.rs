@@ -4,6 +4,7 @@ use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, At, FoldPlan, set};
 use super::loops::Emission;
 use super::point::{Coord, Point};
+use crate::kernel;
 
 /// Emits the code for an element of a scan at some points.
 type OnElement<'x, E> = &'x mut dyn FnMut(
@@ -20,7 +21,7 @@ impl FoldPlan<'_> {
         points: &[Point<E::Word>],
         at_element: OnElement<'_, E>,
     ) {
-        if self.fold.axes.contains(&0) {
+        if kernel::points(&self.fold.axes) == 0 {
             return;
         }
         let start = self.start(&mut emission.e);
@@ -56,12 +57,13 @@ impl FoldPlan<'_> {
                 at_element(emission, points, &seen);
                 kept
             }
-            Some(1) => {
+            Some(extent) if *extent == 1 => {
                 set(points, axis, Coord::fixed(0));
                 self.scan_axes(emission, points, level + 1, kept, at_element)
             }
             Some(&extent) => {
-                let (first, end) = (emission.e.word(0), emission.e.word(extent as i64));
+                let span = emission.whole(extent);
+                let (first, end) = emission.bounds(&span);
                 emission.count(first, end, 1, &kept, &mut |emission, counter, kept| {
                     set(points, axis, Coord::counted(counter));
                     self.scan_axes(emission, points, level + 1, kept.to_vec(), at_element)

@@ -16,7 +16,7 @@ use super::plan::{BodyPlan, Surroundings, Vector, pieces};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
 use super::vectors::Vectors;
-use crate::kernel::{Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
+use crate::kernel::{self, Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
 
 /// About how many instructions a leaf of a map has.
 const LEAF: usize = 48;
@@ -161,7 +161,7 @@ impl LeafPlan<'_> {
         match &self.fold {
             None => self.bodies(emission, points, &[]),
             Some(fold) if fold.fold.kind == FoldKind::Reduce => {
-                if fold.fold.axes.iter().product::<usize>() >= LONG_FOLD {
+                if kernel::points(&fold.fold.axes) >= LONG_FOLD {
                     self.prefetch(emission, points);
                 }
                 let accumulators = fold.reduce(emission, points);

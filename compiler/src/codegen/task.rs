@@ -3,6 +3,7 @@
 use cranelift_codegen::ir::{AbiParam, Signature, types};
 
 use super::Target;
+use super::access::extent_word;
 use super::check::check;
 use super::emitter::{VectorEmitter, WordTest};
 use super::layout::Layout;
@@ -10,7 +11,7 @@ use super::loops::{Emission, Length, Span};
 use super::point::Coord;
 use super::stage::StageCode;
 use super::vectors::Vectors;
-use crate::kernel::{InstKind, Kernel, KernelFunction, StageSchedule};
+use crate::kernel::{Extent, InstKind, Kernel, KernelFunction, StageSchedule, most, points};
 use crate::tensor::Scalar;
 
 /// The signature of a [`TaskFn`](bessemer_runtime::abi::TaskFn).
@@ -26,8 +27,37 @@ pub(super) struct Task<'k> {
     kernel: &'k Kernel,
     vectors: Vectors,
     pub(super) layout: Layout,
-    /// How many chunks its schedule has: 1 if it is not cut, 0 if an axis of the kernel is empty.
-    pub(super) chunks: u64,
+    pub(super) chunks: ChunkCount,
+}
+
+/// How many chunks a kernel has: 1 if its schedule does not cut it, 0 if one of its axes is empty.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkCount {
+    /// The extent of the axis that is cut.
+    pub of: Extent,
+    /// Consecutive indices of it in a chunk.
+    pub block: usize,
+}
+
+impl ChunkCount {
+    fn new(kernel: &Kernel) -> ChunkCount {
+        match kernel.schedule.chunks {
+            _ if points(&kernel.axes) == 0 => ChunkCount { of: 0.into(), block: 1 },
+            Some(chunks) => ChunkCount { of: kernel.axes[chunks.axis], block: chunks.block },
+            None => ChunkCount { of: 1.into(), block: 1 },
+        }
+    }
+
+    /// The number for the largest batch size.
+    pub fn most(self) -> u64 {
+        self.of.most().div_ceil(self.block) as u64
+    }
+
+    /// The number for a batch size.
+    #[cfg(test)]
+    pub fn at(self, n: usize) -> u64 {
+        self.of.at(n).div_ceil(self.block) as u64
+    }
 }
 
 /// What a task is called with, besides the frame.
@@ -53,12 +83,13 @@ impl<'k> Task<'k> {
     ) -> Result<Task<'k>, String> {
         check(kernel, target)?;
         let layout = Layout::new(function, kernel)?;
-        let chunks = match kernel.schedule.chunks {
-            _ if kernel.axes.contains(&0) => 0,
-            Some(chunks) => kernel.axes[chunks.axis].div_ceil(chunks.block) as u64,
-            None => 1,
-        };
+        let chunks = ChunkCount::new(kernel);
         Ok(Task { function, kernel, vectors: target.vectors(), layout, chunks })
+    }
+
+    /// Whether its frame has the batch size.
+    pub(super) fn depends_on_batch(&self) -> bool {
+        self.function.largest.is_some()
     }
 
     /// The constants whose addresses the code needs: the fill values of guarded loads.
@@ -84,7 +115,7 @@ impl<'k> Task<'k> {
         let panel = in_scratch(emission, worker, self.layout.panel_offset);
         emission.bases.panel = Some(panel);
         let chunks = emission.e.word_sub(end, begin);
-        emission.only_if(WordTest::AtLeast, chunks, 1, &mut |emission| match self.chunks {
+        emission.only_if(WordTest::AtLeast, chunks, 1, &mut |emission| match self.chunks.most() {
             1 => self.chunk(emission, worker, None),
             _ => {
                 emission.count(begin, end, 1, &[], &mut |emission, chunk, _| {
@@ -98,21 +129,24 @@ impl<'k> Task<'k> {
     /// Emits all stages for a chunk, or for the only one.
     fn chunk<E: VectorEmitter>(&self, emission: &mut Emission<E>, worker: E::Word, chunk: Option<E::Word>) {
         let kernel = self.kernel;
-        let mut spans: Vec<_> = kernel.axes.iter().map(|&extent| Span::whole(extent)).collect();
+        let mut spans: Vec<_> = kernel.axes.iter().map(|&extent| emission.whole(extent)).collect();
         let mut start = None;
         if let (Some(chunks), Some(chunk)) = (kernel.schedule.chunks, chunk) {
             let (extent, block) = (kernel.axes[chunks.axis], chunks.block);
             let first = emission.e.word_times(chunk, block as i64);
             start = Some(first);
-            let last = extent % block;
-            let length = if last == 0 {
+            let last = extent.most() % block;
+            let length = if extent.each().is_none() && last == 0 {
                 Length::Known(block)
             } else {
-                let total = emission.e.word(extent as i64);
+                let total = extent_word(&mut emission.e, &emission.bases, extent);
                 let remaining = emission.e.word_sub(total, first);
                 let full = emission.e.word(block as i64);
                 let value = emission.e.word_min(remaining, full);
-                Length::Chunk { value, full: block, last }
+                match extent.each() {
+                    None => Length::Chunk { value, full: block, last },
+                    Some(_) => Length::UpTo { value, most: block },
+                }
             };
             spans[chunks.axis] = Span { start: Coord::counted(first), length };
         }
@@ -126,14 +160,14 @@ impl<'k> Task<'k> {
             emission.bases.buffers[local.buffer] = Some(base);
         }
         for (n, stage) in kernel.stages.iter().enumerate() {
-            let fold_axes = stage.fold.iter().flat_map(|fold| &fold.axes);
+            let fold_axes = stage.fold.as_ref().map_or(&[][..], |fold| &fold.axes);
             let mut spans = spans.clone();
-            spans.extend(stage.axes.iter().map(|&extent| Span::whole(extent)));
+            spans.extend(stage.axes.iter().map(|&extent| emission.whole(extent)));
             StageCode::<E> {
                 stage,
                 schedule: kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar),
                 spans,
-                extents: kernel.axes.iter().chain(&stage.axes).chain(fold_axes).copied().collect(),
+                extents: most(&[&kernel.axes, &stage.axes, fold_axes].concat()),
                 placements: &self.layout.placements,
                 checks: &self.function.checks,
                 vectors: self.vectors,

@@ -6,11 +6,12 @@ use cranelift_entity::PrimaryMap;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::default_libcall_names;
 
-use super::kernel::{EmittedKernel, emit_kernel};
+use super::kernel::{EmittedKernel, KnownCode, emit_kernel};
 use super::wide::Level;
 use super::{CpuLevel, Target, Vectors, frame};
 use crate::kernel::{
-    self, Buffer, BufferId, BufferKind, KernelFunction, Schedule, StageSchedule, evaluate, parse, verify,
+    self, Buffer, BufferId, BufferKind, KernelFunction, Schedule, StageSchedule, evaluate, most, parse,
+    verify,
 };
 use crate::tensor::{Scalar, Tensor};
 use crate::types::DType;
@@ -48,11 +49,10 @@ pub(super) fn scheduled(function: &KernelFunction, schedule: &Schedule) -> Kerne
 pub(super) fn compile(function: &KernelFunction, target: &Target) -> Compiled {
     let mut module =
         JITModule::new(JITBuilder::with_isa(target.jit_isa().expect("an isa"), default_libcall_names()));
-    let kernels = function
-        .kernels
-        .iter()
-        .map(|kernel| emit_kernel(&mut module, target, function, kernel).unwrap_or_else(|e| panic!("{e:?}")))
-        .collect();
+    let mut known = KnownCode::default();
+    let mut emit = |kernel| emit_kernel(&mut module, target, function, kernel, &mut known);
+    let kernels =
+        function.kernels.iter().map(|kernel| emit(kernel).unwrap_or_else(|e| panic!("{e:?}"))).collect();
     module.finalize_definitions().expect("finalized code");
     Compiled { module, kernels }
 }
@@ -124,21 +124,29 @@ impl Buffers {
 }
 
 impl Compiled {
-    /// Runs all kernels in order, the later half of the chunks first and at once, the others one by one.
-    pub(super) fn run(&self, function: &KernelFunction, buffers: &Buffers, context: &mut Context) {
+    /// Runs all kernels in order, the later half of the chunks first and at once, the others one by one. If extents depend
+    /// on the batch size, it is given.
+    pub(super) fn run(
+        &self,
+        function: &KernelFunction,
+        batch: Option<usize>,
+        buffers: &Buffers,
+        context: &mut Context,
+    ) {
         for kernel in &self.kernels {
             let scratch = Block::guarded(2 * kernel.worker_bytes).expect("memory");
             let mut words =
                 vec![context as *mut Context as u64, scratch.as_ptr() as u64, kernel.worker_bytes as u64];
             words.extend(kernel.buffers.iter().map(|&b| buffers.address(function, b)));
-            assert_eq!(words.len() * 8, frame::size(kernel.buffers.len()));
+            assert_eq!(words.len() * 8, frame::batch(kernel.buffers.len()));
+            words.extend(batch.map(|n| n as u64));
             let code = self.module.get_finalized_function(kernel.func);
             // SAFETY: the function was compiled with the signature of a task.
             let task: TaskFn = unsafe { std::mem::transmute(code) };
-            let half = kernel.chunks / 2;
+            let chunks = kernel.chunks.at(batch.unwrap_or(1));
+            let half = chunks / 2;
             let singles = (0..half).map(|chunk| (chunk, chunk + 1, 1));
-            for (begin, end, worker) in [(half, kernel.chunks, 0), (half, half, 1)].into_iter().chain(singles)
-            {
+            for (begin, end, worker) in [(half, chunks, 0), (half, half, 1)].into_iter().chain(singles) {
                 // SAFETY: the frame is what the kernel's layout asks for, and scratch serves two workers.
                 unsafe { task(words.as_ptr().cast(), begin, end, worker) };
             }
@@ -148,7 +156,7 @@ impl Compiled {
 
 /// Bytes of a row, at least 1.
 fn row_bytes(buffer: &Buffer) -> usize {
-    (buffer.shape.last().map_or(1, |&row| row) * buffer.dtype.bytes()).max(1)
+    (buffer.shape.last().map_or(1, |row| row.most()) * buffer.dtype.bytes()).max(1)
 }
 
 /// Bytes from a row to the next one, at least 1.
@@ -179,7 +187,7 @@ fn contents(function: &KernelFunction, id: BufferId, inputs: Inputs<'_>) -> Opti
         (BufferKind::Param(_) | BufferKind::Variable(_) | BufferKind::RandomState, Inputs::Rule(value)) => {
             let first = 5 * id.as_u32() as usize;
             let elements = (first..first + buffer.elements()).map(|n| value(buffer.dtype, n));
-            Some(Tensor::from_scalars(buffer.dtype, &buffer.shape, elements))
+            Some(Tensor::from_scalars(buffer.dtype, &most(&buffer.shape), elements))
         }
         _ => None,
     }
@@ -188,8 +196,34 @@ fn contents(function: &KernelFunction, id: BufferId, inputs: Inputs<'_>) -> Opti
 /// What all results hold after compiled code has run.
 pub(super) fn results(function: &KernelFunction, target: &Target, inputs: Inputs<'_>) -> Vec<Vec<Scalar>> {
     let buffers = Buffers::new(function, inputs);
-    compile(function, target).run(function, &buffers, &mut Context::serial());
+    compile(function, target).run(function, None, &buffers, &mut Context::serial());
     buffers.results(function)
+}
+
+/// Checks that under every schedule that fits a target, compiled code gives for every batch size what the evaluator does.
+pub(super) fn check_range(what: &str, function: &KernelFunction, schedules: &[Schedule]) {
+    let largest = function.largest.expect("extents depend on the batch size");
+    let inputs = Inputs::Rule(plain);
+    for target in targets() {
+        let expected: Vec<_> = (1..=largest).map(|n| expected(&function.at(n), &target, inputs)).collect();
+        for schedule in schedules.iter().filter(|schedule| fits(schedule, &target)) {
+            let function = scheduled(function, schedule);
+            let compiled = compile(&function, &target);
+            for (n, expected) in (1..).zip(&expected) {
+                // What the caller provides ends where it ends for this batch size; other memory is for the largest.
+                let mut sized = function.at(n);
+                for (id, buffer) in &function.buffers {
+                    if buffer.kind == BufferKind::Temp {
+                        sized.buffers[id].shape = kernel::fixed(&most(&buffer.shape));
+                    }
+                }
+                let buffers = Buffers::new(&sized, inputs);
+                compiled.run(&function, Some(n), &buffers, &mut Context::serial());
+                let what = format!("{what} at {n} on {target} ({:?}) with {schedule:?}", target.vectors());
+                assert_same(&what, &buffers.results(&sized), expected);
+            }
+        }
+    }
 }
 
 /// What all results hold after the evaluator has run.

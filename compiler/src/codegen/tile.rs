@@ -6,7 +6,7 @@
 //! all rows before the next one, so that what it reads of the vector operand stays in cache.
 
 use super::emitter::VectorEmitter;
-use super::loops::{Emission, Length, Span};
+use super::loops::{Emission, Span};
 use super::panel::{KEPT_ROWS, Panel, PanelShape};
 use super::plan::{Vector, pieces};
 use super::point::{Coord, Point};
@@ -51,9 +51,9 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                     Some(panel) if panel.shape.parts => tiles.in_parts(emission, panel, point, columns),
                     panel => {
                         if let Some(panel) = panel {
-                            let part = (Coord::fixed(0), panel.shape.part);
-                            panel.place(emission, col, part.0);
-                            panel.pack(emission, self, tiles.vector, point, (col, width), part);
+                            let all = panel.all(emission);
+                            panel.place(emission, col, all.start);
+                            panel.pack(emission, self, tiles.vector, point, (col, width), all);
                         }
                         emission.nest(&inner, &mut point.clone(), &mut |emission, point| {
                             tiles.emit(emission, point, all_rows, columns, &mut |emission, plan, points| {
@@ -136,22 +136,22 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         let (_, col, width) = columns;
         // Whole tiles, as far as one fits.
         let kept_rows = KEPT_ROWS - KEPT_ROWS % self.rows.min(KEPT_ROWS);
-        emission.blocks(&code.spans[row_axis], kept_rows, &mut |emission, row, height| {
-            let rows = (row_axis, Span { start: row, length: Length::Known(height) });
-            let kept = Kept { shape, start: panel.start, row: (row_axis, row), columns };
+        emission.parts(&code.spans[row_axis], kept_rows, &mut |emission, rows| {
+            let kept = Kept { shape, start: panel.start, row: (row_axis, rows.start), columns };
+            let rows = (row_axis, rows);
             self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
                 let start = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.start(&mut emission.e));
                 let values: Vec<_> = points.iter().flat_map(|_| start.clone()).collect();
                 kept.store(emission, plan, points, &values);
             });
-            let parts = Span::whole(code.extents[code.spans.len()]);
-            emission.blocks(&parts, shape.part, &mut |emission, part, length| {
-                panel.place(emission, col, part);
-                panel.pack(emission, code, self.vector, point, (col, width), (part, length));
+            let all = panel.all(emission);
+            emission.parts(&all, shape.part, &mut |emission, part| {
+                panel.place(emission, col, part.start);
+                panel.pack(emission, code, self.vector, point, (col, width), part);
                 self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
                     let values = kept.load(emission, plan, points);
                     let Some(fold) = &plan.fold else { return };
-                    let values = fold.part(emission, points, (part, length), values);
+                    let values = fold.part(emission, points, part, values);
                     kept.store(emission, plan, points, &values);
                 });
             });

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use crate::kernel::{
     Affine, BodyBuilder, BufferId, BufferKind, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Store,
+    points,
 };
 
 use super::dead::holds_check;
@@ -59,7 +60,7 @@ fn appended(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Ker
         }
         let buffer = &f.buffers[store.buffer];
         // Different points store different elements, so these are all there are.
-        if stage_extents.iter().product::<usize>() != buffer.elements() {
+        if points(&stage_extents) != buffer.elements() {
             return None;
         }
         let from = invert(&access.index, &buffer.shape, &consumer_extents)?;
@@ -76,7 +77,7 @@ fn appended(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Ker
         return None;
     }
     // Both walk the same number of points.
-    if consumer_extents.iter().product::<usize>() != stage_extents.iter().product::<usize>() {
+    if points(&consumer_extents) != points(&stage_extents) {
         return None;
     }
     let to = BodyBuilder::new();

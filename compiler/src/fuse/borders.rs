@@ -10,7 +10,8 @@
 //! At entry: views are folded into what reads them, so what is left is worth a buffer. At exit: the same values in every buffer.
 
 use crate::kernel::{
-    Access, Affine, BodyBuilder, BufferKind, Guard, InstKind, Kernel, KernelFunction, ScalarId, Stage, Store,
+    Access, Affine, BodyBuilder, BufferKind, Extent, Guard, InstKind, Kernel, KernelFunction, ScalarId,
+    Stage, Store, points,
 };
 use crate::types::DType;
 
@@ -36,14 +37,14 @@ struct Padding {
     access: Access,
     dtype: DType,
     store: Store,
-    /// The first coordinate of every axis at which all guards hold, and the one behind the last.
-    inside: Vec<(usize, usize)>,
+    /// The first coordinate of every axis at which all guards hold, and at how many they do.
+    inside: Vec<(usize, Extent)>,
 }
 
 impl Padding {
     fn of(f: &KernelFunction, kernel: &Kernel) -> Option<Padding> {
         let [Stage { axes, fold: None, body, stores }] = kernel.stages.as_slice() else { return None };
-        let ([], [store], false) = (axes.as_slice(), stores.as_slice(), kernel.axes.contains(&0)) else {
+        let ([], [store], false) = (axes.as_slice(), stores.as_slice(), points(&kernel.axes) == 0) else {
             return None;
         };
         let inst = &body.insts[store.value];
@@ -58,41 +59,46 @@ impl Padding {
             return None;
         }
         invert(&store.index, &f.buffers[store.buffer].shape, &kernel.axes)?;
-        let mut inside: Vec<(usize, usize)> = kernel.axes.iter().map(|&extent| (0, extent)).collect();
+        let mut inside: Vec<(usize, Extent)> = kernel.axes.iter().map(|&extent| (0, extent)).collect();
         for Guard { expr, below } in &access.guards {
             let [(axis, 1)] = *expr.terms() else { return None };
-            let (first, end) = inside[axis];
+            let (first, length) = inside[axis];
+            if length.each().is_some() {
+                return None;
+            }
             // 0 ≤ i + offset < below.
             let low = usize::try_from(-expr.offset()).unwrap_or(0).max(first);
-            let high = usize::try_from(*below as i64 - expr.offset()).unwrap_or(0).min(end);
-            inside[axis] = (low.min(high), high);
+            let end = usize::try_from(*below as i64 - expr.offset()).unwrap_or(0).min(first + length.most());
+            let low = low.min(end);
+            inside[axis] = (low, (end - low).into());
         }
         Some(Padding { access: access.clone(), dtype: inst.dtype, store: store.clone(), inside })
     }
 
     /// The kernel for what is inside, and those for what is before and after it on every axis.
     fn parts(&self, kernel: &Kernel) -> Vec<Kernel> {
-        let whole: Vec<(usize, usize)> = kernel.axes.iter().map(|&extent| (0, extent)).collect();
+        let whole: Vec<(usize, Extent)> = kernel.axes.iter().map(|&extent| (0, extent)).collect();
         let mut parts = vec![self.part(kernel, &self.inside, |b, at| {
             let mut access = Access { guards: vec![], ..self.access.clone() };
             move_index(&mut access.index, at);
             b.load(access, self.dtype)
         })];
         for axis in 0..whole.len() {
-            let (low, high) = self.inside[axis];
-            for border in [(0, low), (high, whole[axis].1)] {
+            let ((low, length), (_, all)) = (self.inside[axis], whole[axis]);
+            let high = low + length.most();
+            for border in [(0, low.into()), (high, (all.most() - high).into())] {
                 let range = [&self.inside[..axis], &[border], &whole[axis + 1..]].concat();
                 parts.push(self.part(kernel, &range, |b, _| b.constant(self.access.fill)));
             }
         }
-        parts.into_iter().filter(|part| !part.axes.contains(&0)).collect()
+        parts.into_iter().filter(|part| points(&part.axes) > 0).collect()
     }
 
     /// The kernel for some coordinates of every axis.
     fn part(
         &self,
         kernel: &Kernel,
-        range: &[(usize, usize)],
+        range: &[(usize, Extent)],
         value: impl FnOnce(&BodyBuilder, &dyn Fn(usize) -> Affine) -> ScalarId,
     ) -> Kernel {
         let at = |axis: usize| Affine::axis(axis).plus_constant(range[axis].0 as i64);
@@ -100,7 +106,7 @@ impl Padding {
         let mut store = Store { value: value(&b, &at), ..self.store.clone() };
         move_index(&mut store.index, &at);
         Kernel {
-            axes: range.iter().map(|(first, end)| end - first).collect(),
+            axes: range.iter().map(|&(_, length)| length).collect(),
             stages: vec![Stage { axes: vec![], fold: None, body: b.finish(), stores: vec![store] }],
             ..kernel.clone()
         }

@@ -14,7 +14,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::kernel::{Access, Affine, Body, BufferId, FoldKind, InstKind, KernelFunction, Stage};
+use crate::kernel::{
+    Access, Affine, Body, BufferId, Extent, FoldKind, InstKind, KernelFunction, Stage, points,
+};
 
 use super::Report;
 use super::splice::{fold_roots, splice, store_roots};
@@ -58,8 +60,8 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) {
 }
 
 /// The bodies of a stage, each with the extents of its axes; `outer` are those of the kernel and the stage.
-fn bodies(stage: &Stage, outer: Vec<usize>) -> impl Iterator<Item = (&Body, Vec<usize>)> {
-    let within = |fold: &[usize]| [&outer[..], fold].concat();
+fn bodies(stage: &Stage, outer: Vec<Extent>) -> impl Iterator<Item = (&Body, Vec<Extent>)> {
+    let within = |fold: &[Extent]| [&outer[..], fold].concat();
     let of_fold = stage.fold.as_ref().map(|fold| (&fold.body, within(&fold.axes)));
     let scanned = stage.fold.as_ref().filter(|f| f.kind == FoldKind::Scan).map_or(&[][..], |f| &f.axes);
     let own = (&stage.body, within(scanned));
@@ -80,13 +82,13 @@ fn checks(body: &Body) -> impl Iterator<Item = (usize, &Access)> {
 }
 
 /// Whether the points of axes with these extents load every element of a buffer.
-fn covers(access: &Access, shape: &[usize], extents: &[usize]) -> bool {
+fn covers(access: &Access, shape: &[Extent], extents: &[Extent]) -> bool {
     let mut used = HashSet::new();
-    let whole = |(expr, &extent): (&Affine, &usize)| match expr.as_axis() {
+    let whole = |(expr, &extent): (&Affine, &Extent)| match expr.as_axis() {
         Some(axis) => extents[axis] == extent && used.insert(axis),
         None => extent == 1,
     };
-    !extents.contains(&0) && access.index.iter().zip(shape).all(whole)
+    points(extents) > 0 && access.index.iter().zip(shape).all(whole)
 }
 
 /// Replaces the checks for which there is a bound by the nearest index within it.

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 use cranelift_entity::SecondaryMap;
 
-use crate::kernel::{BufferId, BufferKind, InstKind, KernelFunction, Stage};
+use crate::kernel::{BufferId, BufferKind, Extent, InstKind, KernelFunction, Stage};
 
 use super::Report;
 use super::deps::kernel_loads;
@@ -86,7 +86,7 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) {
 
 /// The buffers that a stage of a kernel with these axes copies from and to, if it does nothing but copy a whole buffer to
 /// another of its shape.
-pub fn whole_copy(f: &KernelFunction, axes: &[usize], stage: &Stage) -> Option<(BufferId, BufferId)> {
+pub fn whole_copy(f: &KernelFunction, axes: &[Extent], stage: &Stage) -> Option<(BufferId, BufferId)> {
     let ([store], None) = (stage.stores.as_slice(), &stage.fold) else { return None };
     let InstKind::Load(access) = &stage.body.insts[store.value].kind else { return None };
     let plain =

@@ -16,7 +16,9 @@ use std::collections::HashSet;
 
 use cranelift_entity::SecondaryMap;
 
-use crate::kernel::{Affine, Axis, BufferId, BufferKind, FoldKind, FoldOp, Kernel, KernelFunction, Stage};
+use crate::kernel::{
+    Affine, Axis, BufferId, BufferKind, Extent, FoldKind, FoldOp, Kernel, KernelFunction, Stage, points,
+};
 
 use super::Report;
 use super::deps::{Links, kernel_loads, kernel_stores, merge_all};
@@ -51,9 +53,9 @@ fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kern
         return None;
     }
     let shared = shared_axes(f, first, second)?;
-    let points: usize = shared.iter().map(|&(a, _)| first.axes[a]).product();
+    let axes: Vec<Extent> = shared.iter().map(|&(a, _)| first.axes[a]).collect();
     let tiny = steps(first) <= TINY && steps(second) <= TINY;
-    if points < ENOUGH_POINTS && !tiny || left_behind(f, first, second, &shared) > MAX_BYTES {
+    if points(&axes) < ENOUGH_POINTS && !tiny || left_behind(f, first, second, &shared) > MAX_BYTES {
         return None;
     }
     if links.separated(f, p, c) {
@@ -67,7 +69,7 @@ fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kern
     stages.extend(stages_of(second, shared.iter().map(|s| s.1).collect()));
     let grouped = Kernel {
         name: first.name.clone(),
-        axes: shared.iter().map(|&(a, _)| first.axes[a]).collect(),
+        axes,
         stages,
         schedule: first.schedule.clone(),
         origin: first.origin.iter().chain(&second.origin).cloned().collect(),
@@ -81,10 +83,9 @@ fn left_behind(f: &KernelFunction, first: &Kernel, second: &Kernel, shared: &[(A
     let written: HashSet<BufferId> = kernel_stores(first).collect();
     let bytes = kernel_loads(second).filter(|access| written.contains(&access.buffer)).map(|access| {
         let axes = |expr: &Affine| shared.iter().find(|&&(_, axis)| expr.as_axis() == Some(axis));
-        let per_point: usize = (access.index.iter().zip(&f.buffers[access.buffer].shape))
-            .filter(|(expr, _)| axes(expr).is_none())
-            .map(|(_, &extent)| extent)
-            .product();
+        let others = (access.index.iter().zip(&f.buffers[access.buffer].shape))
+            .filter(|(expr, _)| axes(expr).is_none());
+        let per_point = points(others.map(|(_, extent)| extent));
         let is_column = access.index.last().is_some_and(|expr| axes(expr).is_some());
         match is_column {
             true => per_point.saturating_mul(CACHE_LINE),
@@ -99,13 +100,13 @@ fn is_contraction(stage: &Stage) -> bool {
 }
 
 fn steps(kernel: &Kernel) -> usize {
-    let outer: usize = kernel.axes.iter().product();
+    let outer = points(&kernel.axes);
     let stage = |s: &Stage| {
-        let inner: usize = s.axes.iter().product();
+        let inner = points(&s.axes);
         let body = s.body.insts.len();
         inner
             * s.fold.as_ref().map_or(body, |fold| {
-                let elements: usize = fold.axes.iter().product();
+                let elements = points(&fold.axes);
                 match fold.kind {
                     FoldKind::Reduce => elements * fold.body.insts.len() + body,
                     FoldKind::Scan => elements * (fold.body.insts.len() + body),

@@ -13,8 +13,8 @@
 use std::collections::HashMap;
 
 use crate::kernel::{
-    Access, Affine, BinaryOp, Body, BodyBuilder, BufferId, BufferKind, FoldKind, FoldOp, Guard, Inst,
-    InstKind, Kernel, KernelFunction, ScalarId, Stage, UnaryOp, stays_within,
+    self, Access, Affine, BinaryOp, Body, BodyBuilder, BufferId, BufferKind, Extent, FoldKind, FoldOp, Guard,
+    Inst, InstKind, Kernel, KernelFunction, ScalarId, Stage, UnaryOp, stays_within,
 };
 
 use super::deps::{Links, loads};
@@ -82,7 +82,7 @@ struct Producer {
     /// Loads of more than one element.
     large_loads: usize,
     /// Extents of the buffers that are loaded.
-    shapes: HashMap<BufferId, Vec<usize>>,
+    shapes: HashMap<BufferId, Vec<Extent>>,
 }
 
 impl Producer {
@@ -113,23 +113,35 @@ impl Producer {
     }
 
     /// A load of the producer, with its axes replaced, behind guards that the consumer's load has. Where all of these hold, so
-    /// do guards on the coordinates: they are added where that cannot be seen from the others (K0114).
-    fn behind(&self, own: &Access, guards: &[Guard], extents: &[usize]) -> Access {
+    /// do guards on the coordinates: they are added where that cannot be seen from the others (K0114). `None` if there is no
+    /// such guard, for it would depend on the batch size.
+    fn behind(&self, own: &Access, guards: &[Guard], extents: &[Extent]) -> Option<Access> {
         let mut all: Vec<Guard> = own.guards.iter().chain(guards).cloned().collect();
         for (d, expr) in own.index.iter().enumerate() {
             let below = self.shapes[&own.buffer][d];
             let is_data = own.indirect.is_some_and(|i| i.axis == d);
-            if !is_data && !stays_within(expr, below, extents, &all) {
-                all.push(Guard { expr: expr.clone(), below });
+            if !is_data && !always_within(expr, below, extents, &all) {
+                if below.each().is_some() {
+                    return None;
+                }
+                all.push(Guard { expr: expr.clone(), below: below.most() });
             }
         }
-        Access { guards: all, ..own.clone() }
+        Some(Access { guards: all, ..own.clone() })
     }
+}
+
+/// Whether a coordinate [stays within](stays_within) an extent for every batch size: if it does for the smallest and the
+/// largest one, for all of it is linear.
+fn always_within(expr: &Affine, below: Extent, extents: &[Extent], guards: &[Guard]) -> bool {
+    let smallest: Vec<usize> = extents.iter().map(|extent| extent.at(1)).collect();
+    stays_within(expr, below.most(), &kernel::most(extents), guards)
+        && stays_within(expr, below.at(1), &smallest, guards)
 }
 
 /// For every axis of a stage, the axis of the buffer that `index` gives it, if that is a one-to-one correspondence: so it
 /// is none if several stages store to parts of the buffer (concat).
-pub fn invert(index: &[Affine], shape: &[usize], extents: &[usize]) -> Option<Vec<Option<usize>>> {
+pub fn invert(index: &[Affine], shape: &[Extent], extents: &[Extent]) -> Option<Vec<Option<usize>>> {
     let mut axes = vec![None; extents.len()];
     for (d, expr) in index.iter().enumerate() {
         match expr.as_axis() {
@@ -145,7 +157,11 @@ pub fn invert(index: &[Affine], shape: &[usize], extents: &[usize]) -> Option<Ve
 /// Instructions that an element costs; moving elements is free.
 pub fn cost(inst: &Inst) -> usize {
     match &inst.kind {
-        InstKind::Const(_) | InstKind::Index(_) | InstKind::Load(_) | InstKind::Acc { .. } => 0,
+        InstKind::Const(_)
+        | InstKind::Index(_)
+        | InstKind::Extent(_)
+        | InstKind::Load(_)
+        | InstKind::Acc { .. } => 0,
         InstKind::Unary(UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Not | UnaryOp::Sign, _) => 1,
         InstKind::Unary(UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round, _) => 1,
         InstKind::Binary(BinaryOp::Pow, ..) | InstKind::Philox { .. } => 60,
@@ -166,9 +182,9 @@ fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut
             let outer = [kernel.axes.as_slice(), &stage.axes].concat();
             let folded = stage.fold.iter().map(|fold| (&fold.body, fold.axes.as_slice()));
             for (body, inner) in folded.chain([(&stage.body, [].as_slice())]) {
-                let extents = [&outer, inner].concat();
+                let extents = kernel::most(&[&outer, inner].concat());
                 let here = loads(body).filter(|a| a.buffer == producer.buffer);
-                for points in here.map(|access| points(access, &extents, producer.elements)) {
+                for points in here.map(|access| points_of(access, &extents, producer.elements)) {
                     total = total.saturating_add(points);
                     most = most.max(points);
                 }
@@ -190,7 +206,7 @@ fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut
 }
 
 /// At how many points of axes with these extents an access is made, or would have to be if it had no guards.
-fn points(access: &Access, extents: &[usize], elements: usize) -> usize {
+fn points_of(access: &Access, extents: &[usize], elements: usize) -> usize {
     let points = extents.iter().product();
     match !access.guards.is_empty() && reads_once(access, extents) {
         true => elements.min(points),
@@ -243,7 +259,7 @@ fn inline_into(kernel: &mut Kernel, producer: &Producer) -> bool {
         let mut stores = stage.stores.clone();
         let mut body = stage.body.clone();
         let scan = stage.fold.iter().filter(|fold| fold.kind == FoldKind::Scan).flat_map(|fold| &fold.axes);
-        let extents: Vec<usize> = outer.iter().chain(scan).copied().collect();
+        let extents: Vec<Extent> = outer.iter().chain(scan).copied().collect();
         if substitute(&mut body, store_roots(&mut stores), &extents, producer, false) {
             (stage.body, stage.stores) = (body, stores);
             changed = true;
@@ -257,7 +273,7 @@ fn inline_into(kernel: &mut Kernel, producer: &Producer) -> bool {
 fn substitute<'a>(
     body: &mut Body,
     roots: impl Iterator<Item = &'a mut ScalarId>,
-    extents: &[usize],
+    extents: &[Extent],
     producer: &Producer,
     plain: bool,
 ) -> bool {
@@ -268,7 +284,13 @@ fn substitute<'a>(
     let mut roots: Vec<&mut ScalarId> = roots.collect();
     let to = BodyBuilder::new();
     let wanted: Vec<ScalarId> = roots.iter().map(|r| **r).collect();
-    let mut all_plain = true;
+    let (mut all_plain, mut all_guarded) = (true, true);
+    let mut behind = |own: &Access, access: &Access| {
+        let behind = producer.behind(own, &access.guards, extents);
+        all_guarded &= behind.is_some();
+        // If there is none, all of it is dropped.
+        behind.unwrap_or_else(|| own.clone())
+    };
     let values = splice(&to, body, wanted, &Affine::axis, &mut |to, inst| {
         let InstKind::Load(access) = &inst.kind else { return None };
         if !mine(access) {
@@ -284,7 +306,7 @@ fn substitute<'a>(
             if unguarded {
                 return None;
             }
-            Some(to.load(producer.behind(own, &access.guards, extents), inner.dtype))
+            Some(to.load(behind(own, access), inner.dtype))
         })[&producer.value];
         let last = producer.body.insts[producer.value].clone();
         let value = match (&last.kind, unguarded) {
@@ -295,7 +317,7 @@ fn substitute<'a>(
                 match &moved.kind {
                     // It takes the guards itself.
                     InstKind::Load(own) if own.guards.is_empty() || own.fill == access.fill => {
-                        let own = producer.behind(own, &access.guards, extents);
+                        let own = behind(own, access);
                         to.load(Access { fill: access.fill, ..own }, last.dtype)
                     }
                     _ => within(to, inner, access),
@@ -310,7 +332,7 @@ fn substitute<'a>(
         **root = values[&**root];
     }
     let built = to.finish();
-    if plain && !all_plain || built.insts.len() > MAX_BODY {
+    if plain && !all_plain || !all_guarded || built.insts.len() > MAX_BODY {
         return false;
     }
     *body = built;

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::{
-    Access, Affine, BinaryOp, Body, CompareOp, FoldOp, Guard, Inst, InstKind, ScalarId, Store, UnaryOp,
+    Access, Affine, BinaryOp, Body, CompareOp, Extent, FoldOp, Guard, Inst, InstKind, ScalarId, Store,
+    UnaryOp,
 };
 use crate::tensor::Scalar;
 use crate::types::DType;
@@ -118,6 +119,11 @@ impl BodyBuilder {
     pub fn index(&self, expr: Affine, dtype: DType) -> ScalarId {
         assert!(matches!(dtype, DType::I32 | DType::I64), "an index is i32 or i64, found {dtype}");
         self.inst(InstKind::Index(expr), dtype)
+    }
+
+    /// An extent, as i64.
+    pub fn extent(&self, extent: Extent) -> ScalarId {
+        self.inst(InstKind::Extent(extent), DType::I64)
     }
 
     /// An element of a buffer whose elements are of type `dtype`.
@@ -260,7 +266,11 @@ impl InstKind {
     /// Calls `f` with every operand, in order.
     pub fn each_operand(&self, mut f: impl FnMut(ScalarId)) {
         match *self {
-            InstKind::Const(_) | InstKind::Index(_) | InstKind::Acc { .. } | InstKind::InBounds(_) => {}
+            InstKind::Const(_)
+            | InstKind::Index(_)
+            | InstKind::Extent(_)
+            | InstKind::Acc { .. }
+            | InstKind::InBounds(_) => {}
             InstKind::Load(ref access) => access.indirect.iter().for_each(|i| f(i.value)),
             InstKind::Unary(_, a) | InstKind::Convert(a) | InstKind::Bitcast(a) => f(a),
             InstKind::Check { value, .. } => f(value),
@@ -273,7 +283,11 @@ impl InstKind {
     /// Calls `f` with every operand, in order, to change it.
     pub fn each_operand_mut(&mut self, mut f: impl FnMut(&mut ScalarId)) {
         match self {
-            InstKind::Const(_) | InstKind::Index(_) | InstKind::Acc { .. } | InstKind::InBounds(_) => {}
+            InstKind::Const(_)
+            | InstKind::Index(_)
+            | InstKind::Extent(_)
+            | InstKind::Acc { .. }
+            | InstKind::InBounds(_) => {}
             InstKind::Load(access) => access.indirect.iter_mut().for_each(|i| f(&mut i.value)),
             InstKind::Unary(_, a) | InstKind::Convert(a) | InstKind::Bitcast(a) => f(a),
             InstKind::Check { value, .. } => f(value),

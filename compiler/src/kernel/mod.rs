@@ -26,6 +26,11 @@
 //! Within a stage, axes are numbered by position: first the kernel's, then the stage's, then the fold's. `i2` is
 //! the third of that list.
 //!
+//! # Batch size
+//! An extent is a number or a multiple of the batch size ([`Extent`]), printed `n` or `3*n`. A function with such extents is for every
+//! batch size from 1 to its [`largest`](KernelFunction::largest), and means for each what [`KernelFunction::at`] makes of it.
+//! Buffers lie in memory as for the largest.
+//!
 //! # What a kernel computes
 //! For every point of the kernel's axes, in any order: for every stage in order: for every point of the stage's axes,
 //! in any order: the fold, if there is one, then the body, then the stores. A schedule may run a stage for many points
@@ -40,6 +45,7 @@
 mod affine;
 mod build;
 mod eval;
+mod extent;
 pub mod math;
 mod names;
 mod parse;
@@ -57,6 +63,7 @@ mod verify;
 pub use affine::Affine;
 pub use build::BodyBuilder;
 pub use eval::{IndexError, Memory, Options, evaluate};
+pub use extent::{Extent, fixed, most, points};
 pub use parse::parse;
 pub use sweep::sweep;
 pub use uses::{Part, Uses};
@@ -94,6 +101,8 @@ pub struct KernelFunction {
     pub kernels: Vec<Kernel>,
     /// What [`InstKind::Check`] instructions check, for the error that they report.
     pub checks: Vec<CheckSite>,
+    /// The largest batch size that it is for, where extents depend on the batch size.
+    pub largest: Option<usize>,
 }
 
 /// A row-major array. Its *rows* are along the innermost axis; they follow each other without gaps unless it has a pitch.
@@ -104,7 +113,7 @@ pub struct Buffer {
     /// Element type.
     pub dtype: DType,
     /// Extents.
-    pub shape: Vec<usize>,
+    pub shape: Vec<Extent>,
     /// Elements from the start of a row to the start of the next one, where that is more than the row has. What is
     /// between two rows is never read.
     pub pitch: Option<usize>,
@@ -136,22 +145,22 @@ pub enum BufferKind {
 }
 
 impl Buffer {
-    /// Number of elements.
+    /// Number of elements, for the largest batch size.
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        points(&self.shape)
     }
 
     /// Size in bytes, without rounding; gaps between rows count, and so does the one after the last row.
     pub fn bytes(&self) -> usize {
         match (self.pitch, self.shape.split_last()) {
-            (Some(pitch), Some((_, outer))) => outer.iter().product::<usize>() * pitch * self.dtype.bytes(),
+            (Some(pitch), Some((_, outer))) => points(outer) * pitch * self.dtype.bytes(),
             _ => self.elements() * self.dtype.bytes(),
         }
     }
 
     /// Elements from an index to the next one, for every axis.
     pub fn strides(&self) -> Vec<usize> {
-        let mut extents = self.shape.clone();
+        let mut extents = most(&self.shape);
         if let (Some(pitch), Some(row)) = (self.pitch, extents.last_mut()) {
             *row = pitch;
         }
@@ -176,7 +185,7 @@ pub struct Kernel {
     /// Unique within its function, such as `k5`.
     pub name: String,
     /// Extents of the independent axes.
-    pub axes: Vec<usize>,
+    pub axes: Vec<Extent>,
     /// Run in order for each point of the axes.
     pub stages: Vec<Stage>,
     /// How to run it. It never changes what is computed.
@@ -189,7 +198,7 @@ pub struct Kernel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Extents of the axes that this stage has beyond the kernel's.
-    pub axes: Vec<usize>,
+    pub axes: Vec<Extent>,
     /// What is computed over further axes before the body runs.
     pub fold: Option<Fold>,
     /// Scalar code for one point: of the kernel's and the stage's axes, and, within a scan, of the fold's axes.
@@ -204,7 +213,7 @@ pub struct Fold {
     /// Whether the body runs once at the end or after every element.
     pub kind: FoldKind,
     /// Extents of the axes that are folded.
-    pub axes: Vec<usize>,
+    pub axes: Vec<Extent>,
     /// Number of partial results (see the module's text); a power of two. Always 1 for a scan.
     pub lanes: usize,
     /// Scalar code for one element.
@@ -274,6 +283,8 @@ pub enum InstKind {
     Const(Scalar),
     /// The value of an affine expression of the axes, as i32 or i64.
     Index(Affine),
+    /// An extent, as i64.
+    Extent(Extent),
     /// An element of a buffer of this type.
     Load(Access),
     /// The n-th accumulator of the stage's fold. In a scan: including the current element, or excluding it if `before`.

@@ -4,16 +4,17 @@
 //! Tokens and comments are those of [`text`](crate::text). `x*` is any number, `x?` at most one, `x,*` a list with commas.
 //!
 //! ```text
-//! function = "kernels" @NAME "{" (buffer | check | kernel)* "}"
+//! function = "kernels" @NAME ("(" "n" "<=" N ")")? "{" (buffer | check | kernel)* "}"
 //! buffer   = "buffer" bufN STRING ":" DTYPE extents ["pitch" INT] kind          N counts from 0
-//! extents  = "[" SIZE,* "]"
+//! extents  = "[" extent,* "]"
+//! extent   = SIZE | (INT "*")? "n"                               n: the batch size, at most N
 //! kind     = ("param" | "result" | "variable" | "next") N
 //!          | "constant" "[" scalar,* "]"                          all elements, row-major
 //!          | "alias" bufN | "random_state" | "temp" | "local"
 //! check    = "check" N STRING extents "<" BOUND                   N counts from 0
 //!
 //! kernel   = "kernel" WORD axes? "{" origin? stage* schedule? "}"
-//! axes     = "(" (iN "<" EXTENT),* ")"                            N counts on: the kernel's, the stage's, the fold's
+//! axes     = "(" (iN "<" extent),* ")"                            N counts on: the kernel's, the stage's, the fold's
 //! origin   = "origin" STRING,*
 //! stage    = "stage" axes? "{" fold? inst* store* "}"
 //! fold     = "fold" ("reduce" | "scan") ("lanes" L)? axes? "{" inst* acc* "}"
@@ -22,7 +23,7 @@
 //! store    = ("store" | "store_add") sN "," element
 //!
 //! inst     = sN "=" what ":" DTYPE                                N counts from 0 in every body
-//! what     = "const" scalar | "index" affine | "load" element where?
+//! what     = "const" scalar | "index" affine | "extent" extent | "load" element where?
 //!          | accN "before"? | UNARY sN | BINARY sN "," sN | COMPARE sN "," sN
 //!          | "fma" sN "," sN "," sN | "select" sN "," sN "," sN | "convert" sN | "bitcast" sN
 //!          | "in_bounds" guard,* | "check" sN "site" N "at" affine
@@ -46,8 +47,8 @@ use cranelift_entity::PrimaryMap;
 
 use super::parse_body::{self as body, axis};
 use super::{
-    Accumulator, Buffer, BufferId, BufferKind, CheckSite, Chunks, Fold, FoldKind, FoldOp, Kernel,
-    KernelFunction, MAX_AXES, Schedule, Stage, StageSchedule,
+    Accumulator, Buffer, BufferId, BufferKind, CheckSite, Chunks, Extent, Fold, FoldKind, FoldOp, Kernel,
+    KernelFunction, MAX_AXES, Schedule, Stage, StageSchedule, most,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::tensor::Tensor;
@@ -71,6 +72,13 @@ pub fn parse(name: &str, text: &str) -> Result<KernelFunction, Diagnostics> {
 fn read_function(c: &mut Cursor<'_>, function: &mut KernelFunction) -> Parsed<()> {
     c.expect_word("kernels")?;
     function.name = c.symbol("the name of a function, such as `@step`")?.0.into();
+    if c.eat(Punct::LeftParen) {
+        c.expect_word("n")?;
+        c.expect(Punct::LessEqual)?;
+        function.largest = Some(c.size("the largest batch size")?);
+        c.expect(Punct::RightParen)?;
+    }
+    let start = c.peek().range.start;
     c.block(|c| {
         if c.at_word("buffer") {
             read_buffer(c, &mut function.buffers)
@@ -82,7 +90,30 @@ fn read_function(c: &mut Cursor<'_>, function: &mut KernelFunction) -> Parsed<()
             Err(c.expected("`buffer`, `check`, `kernel` or `}`"))
         }
     })?;
+    set_largest(function, c.since(start))?;
     if c.at_end() || c.is_full() { Ok(()) } else { Err(c.expected("the end of the text")) }
+}
+
+/// Extents were read for a largest batch size of 1.
+fn set_largest(function: &mut KernelFunction, range: Range<usize>) -> Parsed<()> {
+    let largest = function.largest;
+    let mut fits = true;
+    function.each_extent(|extent| {
+        let Some(each) = extent.each() else { return };
+        match largest.filter(|&largest| each.checked_mul(largest).is_some()) {
+            Some(largest) => *extent = Extent::batch(each, largest),
+            None => fits = false,
+        }
+    });
+    match fits {
+        true => Ok(()),
+        false => Err(Diagnostic::new(
+            "E0108",
+            "an extent depends on `n`, which has no largest value, or is too large",
+        )
+        .at(Place::Text(range), "")
+        .help("write the largest value behind the name: `kernels @step (n <= 64) {`")),
+    }
 }
 
 /// The error that something was numbered out of turn.
@@ -113,13 +144,26 @@ fn read_buffer(c: &mut Cursor<'_>, buffers: &mut PrimaryMap<BufferId, Buffer>) -
     let dtype = c.dtype()?;
     let shape = extents(c)?;
     let pitch = if c.eat_word("pitch") { Some(c.size("the elements from row to row")?) } else { None };
-    let kind = buffer_kind(c, dtype, &shape)?;
+    let kind = buffer_kind(c, dtype, &most(&shape))?;
     buffers[slot] = Buffer { name, dtype, shape, pitch, kind };
     Ok(())
 }
 
-fn extents(c: &mut Cursor<'_>) -> Parsed<Vec<usize>> {
-    c.list(Punct::LeftBracket, Punct::RightBracket, |c| c.size("an extent"))
+fn extents(c: &mut Cursor<'_>) -> Parsed<Vec<Extent>> {
+    c.list(Punct::LeftBracket, Punct::RightBracket, extent)
+}
+
+/// `12`, `n` or `3*n`, for a largest `n` of 1.
+pub(super) fn extent(c: &mut Cursor<'_>) -> Parsed<Extent> {
+    if c.eat_word("n") {
+        return Ok(Extent::batch(1, 1));
+    }
+    let size = c.size("an extent")?;
+    if !c.eat(Punct::Star) {
+        return Ok(size.into());
+    }
+    c.expect_word("n")?;
+    Ok(Extent::batch(size, 1))
 }
 
 fn buffer_kind(c: &mut Cursor<'_>, dtype: DType, shape: &[usize]) -> Parsed<BufferKind> {
@@ -180,14 +224,14 @@ fn read_check(c: &mut Cursor<'_>, checks: &mut Vec<CheckSite>) -> Parsed<()> {
     checks.push(CheckSite { name: String::new(), shape: Vec::new(), bound: 1 });
     expect_turn(usize::try_from(number).unwrap_or(usize::MAX), turn, "check ", range)?;
     let name = c.string("the name of the checked value in quotes")?;
-    let shape = extents(c)?;
+    let shape = most(&extents(c)?);
     c.expect(Punct::Less)?;
     checks[turn] = CheckSite { name, shape, bound: c.size("a bound")? };
     Ok(())
 }
 
 /// `(i2 < 10, i3 < 20)` for axes numbered from `first`, or nothing.
-fn axes(c: &mut Cursor<'_>, first: usize) -> Parsed<Vec<usize>> {
+fn axes(c: &mut Cursor<'_>, first: usize) -> Parsed<Vec<Extent>> {
     if !c.at(Punct::LeftParen) {
         return Ok(Vec::new());
     }
@@ -201,7 +245,7 @@ fn axes(c: &mut Cursor<'_>, first: usize) -> Parsed<Vec<usize>> {
         }
         turn += 1;
         c.expect(Punct::Less)?;
-        c.size("the extent of the axis")
+        extent(c)
     })
 }
 
@@ -435,6 +479,21 @@ mod tests {
 }
 "#;
 
+    /// Every form of an extent that depends on the batch size.
+    const RANGE: &str = r#"kernels @f (n <= 64) {
+  buffer buf0 "x" : f32[3*n,4] param 0
+  buffer buf1 "y" : f32[n] result 0
+  kernel k0 (i0 < n) {
+    stage (i1 < 3*n) {
+      fold reduce (i2 < 2*n, i3 < 4) {
+      }
+      s0 = extent 3*n : i64
+      s1 = extent 7 : i64
+    }
+  }
+}
+"#;
+
     fn codes(text: &str) -> Vec<&'static str> {
         parse("t", text).err().map_or(Vec::new(), |e| e.errors.iter().map(|e| e.code).collect())
     }
@@ -444,6 +503,21 @@ mod tests {
         let function = parse("t", EVERYTHING).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(function.to_string(), EVERYTHING);
         assert_eq!(parse("t", &function.to_string()).as_ref(), Ok(&function));
+        let range = parse("t", RANGE).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(range.to_string(), RANGE);
+        assert_eq!(range.buffers.values().next().map(|b| most(&b.shape)), Some(vec![192, 4]));
+        let bound = range.at(5).to_string();
+        assert_eq!(
+            bound,
+            RANGE
+                .replace(" (n <= 64)", "")
+                .replace("3*n", "15")
+                .replace("2*n", "10")
+                .replace("< n", "< 5")
+                .replace("[n]", "[5]")
+        );
+        assert_eq!(codes(&RANGE.replace("(n <= 64) ", "")), ["E0108"]);
+        assert_eq!(codes(&RANGE.replace("<= 64", "<= 18446744073709551615")), ["E0108"]);
     }
 
     #[test]

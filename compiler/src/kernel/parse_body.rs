@@ -1,6 +1,6 @@
 //! The part of the [grammar](super::parse()) below a stage: instructions, stores, views and affine expressions.
 
-use super::parse::expect_turn;
+use super::parse::{expect_turn, extent};
 use super::{
     Access, Affine, Axis, BinaryOp, Body, BufferId, CompareOp, Guard, Indirect, Inst, InstKind, MAX_AXES,
     ScalarId, Store, UnaryOp,
@@ -53,6 +53,7 @@ fn what<'a>(c: &mut Cursor<'a>) -> Parsed<(InstKind, Option<Literal<'a>>)> {
             return Ok((InstKind::Load(access), fill));
         }
         "index" => InstKind::Index(affine(c)?),
+        "extent" => InstKind::Extent(extent(c)?),
         "fma" => {
             let [a, b, d] = values(c)?;
             InstKind::Fma(a, b, d)

@@ -3,15 +3,19 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    Access, Affine, Axis, Body, Buffer, BufferId, BufferKind, Fold, FoldKind, FoldOp, Guard, Indirect, Inst,
-    InstKind, Kernel, KernelFunction, Schedule, Stage, StageSchedule, Store,
+    Access, Affine, Axis, Body, Buffer, BufferId, BufferKind, Extent, Fold, FoldKind, FoldOp, Guard,
+    Indirect, Inst, InstKind, Kernel, KernelFunction, Schedule, Stage, StageSchedule, Store,
 };
 use crate::tensor::{Scalar, Tensor};
 use crate::text::quote;
 
 impl Display for KernelFunction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "kernels @{} {{", self.name)?;
+        write!(f, "kernels @{} ", self.name)?;
+        if let Some(largest) = self.largest {
+            write!(f, "(n <= {largest}) ")?;
+        }
+        writeln!(f, "{{")?;
         for (id, buffer) in &self.buffers {
             write_buffer(f, id, buffer)?;
         }
@@ -59,9 +63,9 @@ fn write_constant(f: &mut Formatter<'_>, tensor: &Tensor) -> fmt::Result {
 }
 
 /// `[2,3]`.
-struct Extents<'a>(&'a [usize]);
+struct Extents<'a, E>(&'a [E]);
 
-impl Display for Extents<'_> {
+impl<E: Display> Display for Extents<'_, E> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
         write_list(f, ",", self.0, |f, e| write!(f, "{e}"))?;
@@ -87,7 +91,7 @@ fn write_list<T>(
 /// `(i2 < 10, i3 < 20) ` for axes numbered from `first`; nothing if there are none.
 struct Axes<'a> {
     first: Axis,
-    extents: &'a [usize],
+    extents: &'a [Extent],
 }
 
 impl Display for Axes<'_> {
@@ -170,6 +174,7 @@ impl Display for Inst {
         match &self.kind {
             InstKind::Const(value) => write!(f, "const {value}")?,
             InstKind::Index(expr) => write!(f, "index {expr}")?,
+            InstKind::Extent(extent) => write!(f, "extent {extent}")?,
             InstKind::Load(access) => write!(f, "load {access}")?,
             InstKind::Acc { index, before } => {
                 write!(f, "acc{index}{}", if *before { " before" } else { "" })?

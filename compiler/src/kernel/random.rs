@@ -4,7 +4,7 @@ use super::testing::{axes, push, store};
 use super::{
     Access, Accumulator, Affine, Axis, BinaryOp, Body, BodyBuilder, Buffer, BufferId, BufferKind, CheckSite,
     CompareOp, Fold, FoldKind, FoldOp, Guard, Indirect, KernelFunction, Memory, ScalarId, Stage, Store,
-    UnaryOp,
+    UnaryOp, fixed, most,
 };
 use crate::ops::sample::Sampler;
 use crate::tensor::{Scalar, Tensor};
@@ -123,7 +123,7 @@ impl Draw {
         let buffer = Buffer {
             name: "x".into(),
             dtype: tensor.dtype(),
-            shape: tensor.shape().to_vec(),
+            shape: fixed(tensor.shape()),
             pitch: None,
             kind,
         };
@@ -135,7 +135,7 @@ impl Draw {
     fn source(&mut self, dtype: DType, shape: &[usize]) -> BufferId {
         let buffers = self.function.buffers.iter();
         let known: Vec<BufferId> = buffers
-            .filter(|(_, b)| b.dtype == dtype && b.shape == shape && b.kind != BufferKind::Local)
+            .filter(|(_, b)| b.dtype == dtype && b.shape == fixed(shape) && b.kind != BufferKind::Local)
             .map(|(id, _)| id)
             .filter(|id| !self.unfinished.contains(id))
             .collect();
@@ -149,7 +149,7 @@ impl Draw {
             return self.function.buffers.push(Buffer {
                 name: "c".into(),
                 dtype,
-                shape: shape.to_vec(),
+                shape: fixed(shape),
                 pitch: None,
                 kind,
             });
@@ -169,7 +169,8 @@ impl Draw {
             (BufferKind::Temp, [_, .., row]) if self.once_in(2) => Some(row + self.below(5)),
             _ => None,
         };
-        let buffer = self.function.buffers.push(Buffer { name: "r".into(), dtype, shape, pitch, kind });
+        let buffer =
+            self.function.buffers.push(Buffer { name: "r".into(), dtype, shape: fixed(&shape), pitch, kind });
         self.unfinished.push(buffer);
         buffer
     }
@@ -368,7 +369,7 @@ impl Draw {
         let b = BodyBuilder::new();
         let extents = [outer, &axes].concat();
         let accumulators = (0..self.below(2) + 1).map(|_| self.accumulator(&b, dtype, &extents)).collect();
-        Fold { kind, axes, lanes, body: b.finish(), accumulators }
+        Fold { kind, axes: fixed(&axes), lanes, body: b.finish(), accumulators }
     }
 
     fn accumulator(&mut self, b: &BodyBuilder, dtype: DType, extents: &[usize]) -> Accumulator {
@@ -390,14 +391,14 @@ impl Draw {
     fn folding_stage(&mut self, kind: FoldKind, outer: &[usize], axes: Vec<usize>) -> Stage {
         let outside = [outer, &axes].concat();
         let fold = self.fold(kind, &outside);
-        let extents = if kind == FoldKind::Scan { [&outside[..], &fold.axes].concat() } else { outside };
+        let extents = if kind == FoldKind::Scan { [outside, most(&fold.axes)].concat() } else { outside };
         let dtype = self.dtype();
         let before = kind == FoldKind::Scan && self.once_in(2);
         let (body, stores) = self.stored(dtype, &extents, |b| {
             let accumulators = fold.accumulators.iter().enumerate();
             accumulators.map(|(n, a)| b.convert(b.acc(n, before, a.dtype), dtype)).collect()
         });
-        Stage { axes, fold: Some(fold), body, stores }
+        Stage { axes: fixed(&axes), fold: Some(fold), body, stores }
     }
 
     fn reduction(&mut self) {
@@ -425,8 +426,13 @@ impl Draw {
             b.load(Access { buffer, index, indirect: None, guards: vec![], fill: Scalar::zero(dtype) }, dtype)
         });
         let accumulators = vec![Accumulator { op: FoldOp::Dot(operands[0], operands[1]), dtype }];
-        let fold =
-            Fold { kind: FoldKind::Reduce, axes: vec![extents[2]], lanes: 1, body: b.finish(), accumulators };
+        let fold = Fold {
+            kind: FoldKind::Reduce,
+            axes: fixed(&extents[2..]),
+            lanes: 1,
+            body: b.finish(),
+            accumulators,
+        };
         let (body, stores) = self.stored(dtype, &extents[..2], |b| vec![b.acc(0, false, dtype)]);
         self.kernel(extents[..2].to_vec(), vec![Stage { axes: vec![], fold: Some(fold), body, stores }]);
     }
@@ -472,7 +478,7 @@ impl Draw {
         let initial = self.value(&b, dtype, &[columns, rows], &[]);
         let index = [Affine::axis(1), Affine::axis(0)];
         let stores = vec![store(initial, to, &index)];
-        let fill = Stage { axes: vec![rows], fold: None, body: b.finish(), stores };
+        let fill = Stage { axes: fixed(&[rows]), fold: None, body: b.finish(), stores };
         let b = BodyBuilder::new();
         let row = self.index(&b, 1, updates, rows);
         let value = self.value(&b, dtype, &[columns, updates], &[]);
@@ -485,7 +491,7 @@ impl Draw {
         };
         let fold = Fold {
             kind: FoldKind::Scan,
-            axes: vec![updates],
+            axes: fixed(&[updates]),
             lanes: 1,
             body: Body::default(),
             accumulators: vec![],
@@ -501,7 +507,7 @@ impl Draw {
         let row = self.function.buffers.push(Buffer {
             name: "m".into(),
             dtype,
-            shape: outer.clone(),
+            shape: fixed(&outer),
             pitch: None,
             kind: BufferKind::Local,
         });
@@ -511,7 +517,7 @@ impl Draw {
         let accumulators = vec![Accumulator { op: FoldOp::Max(element), dtype }];
         let lanes = self.pick(&[1, 4]);
         let fold =
-            Fold { kind: FoldKind::Reduce, axes: vec![columns], lanes, body: b.finish(), accumulators };
+            Fold { kind: FoldKind::Reduce, axes: fixed(&[columns]), lanes, body: b.finish(), accumulators };
         let b = BodyBuilder::new();
         let max = b.acc(0, false, dtype);
         let index = axes(outer.len());
@@ -521,7 +527,7 @@ impl Draw {
             let fill = Scalar::zero(dtype);
             vec![b.load(Access { buffer: row, index, indirect: None, guards: vec![], fill }, dtype)]
         });
-        let second = Stage { axes: vec![columns], fold: None, body, stores };
+        let second = Stage { axes: fixed(&[columns]), fold: None, body, stores };
         self.kernel(outer, vec![first, second]);
     }
 }

@@ -1,15 +1,15 @@
 //! Short ways to write Kernel IR in tests.
 
 use super::{
-    Access, Affine, BodyBuilder, Buffer, BufferId, BufferKind, CheckSite, Kernel, KernelFunction, ScalarId,
-    Schedule, Stage, Store,
+    Access, Affine, BodyBuilder, Buffer, BufferId, BufferKind, CheckSite, Extent, Kernel, KernelFunction,
+    ScalarId, Schedule, Stage, Store, fixed, most,
 };
 use crate::tensor::Scalar;
 use crate::types::DType;
 
 /// Adds a buffer.
 pub fn buffer(f: &mut KernelFunction, dtype: DType, shape: &[usize], kind: BufferKind) -> BufferId {
-    f.buffers.push(Buffer { name: String::new(), dtype, shape: shape.to_vec(), pitch: None, kind })
+    f.buffers.push(Buffer { name: String::new(), dtype, shape: fixed(shape), pitch: None, kind })
 }
 
 /// A view of a buffer without guards.
@@ -47,7 +47,7 @@ pub fn map(
 
 /// A kernel that copies `from` and checks that the elements, which are indices, are below `bound`.
 pub fn check(f: &mut KernelFunction, from: BufferId, to: BufferId, bound: usize) {
-    let shape = f.buffers[from].shape.clone();
+    let shape = most(&f.buffers[from].shape);
     let position = match shape.len() {
         1 => Affine::axis(0),
         rank => panic!("expected indices in one axis, found {rank}"),
@@ -58,7 +58,8 @@ pub fn check(f: &mut KernelFunction, from: BufferId, to: BufferId, bound: usize)
 }
 
 /// Adds a kernel with the default schedule.
-pub fn push(f: &mut KernelFunction, axes: Vec<usize>, stages: Vec<Stage>) {
+pub fn push(f: &mut KernelFunction, axes: Vec<impl Into<Extent>>, stages: Vec<Stage>) {
+    let axes = axes.into_iter().map(Into::into).collect();
     let name = format!("k{}", f.kernels.len());
     f.kernels.push(Kernel { name, axes, stages, schedule: Schedule::default(), origin: vec![] });
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Access, BinaryOp, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Kernel, KernelFunction,
-    ScalarId, Stage, UnaryOp,
+    Access, BinaryOp, Body, BufferId, BufferKind, Extent, Fold, FoldKind, FoldOp, InstKind, Kernel,
+    KernelFunction, ScalarId, Stage, UnaryOp,
 };
 
 /// The buffers that a kernel touches; instead of an alias, the one whose bytes it has.
@@ -146,9 +146,10 @@ fn sorted(mut buffers: Vec<BufferId>) -> Vec<BufferId> {
     buffers
 }
 
-fn product(extents: &[usize]) -> u64 {
+fn product(extents: &[Extent]) -> u64 {
     // An empty axis makes the nest empty, whatever the others are.
-    if extents.contains(&0) { 0 } else { extents.iter().fold(1, |n, &e| n.saturating_mul(e as u64)) }
+    let extents = extents.iter().map(|e| e.most() as u64);
+    if extents.clone().any(|e| e == 0) { 0 } else { extents.fold(1, u64::saturating_mul) }
 }
 
 /// Operations for one point of the stage's axes.
@@ -208,7 +209,7 @@ mod tests {
             axes: vec![],
             fold: Some(Fold {
                 kind: FoldKind::Reduce,
-                axes: vec![5],
+                axes: vec![5.into()],
                 lanes: 1,
                 body: products.finish(),
                 accumulators: vec![Accumulator { op: FoldOp::Dot(x, y), dtype: F32 }],

@@ -1,38 +1,72 @@
 //! From Graph IR to Kernel IR: every node becomes kernels of its own, as its op's rule says; fusion comes after.
 //!
-//! At entry: a verified function whose batch size is bound. At exit: a [`KernelFunction`] in which every value has a
-//! buffer, results and assignments are copies, and no kernel shares a loop with another.
+//! At entry: a verified function. At exit: a [`KernelFunction`] in which every value has a buffer, results and assignments
+//! are copies, and no kernel shares a loop with another.
+//!
+//! Where the batch size is not bound, it is known when code runs: extents `c·N` become [extents](Extent) `c·n`, and all else
+//! must not depend on it. An op asks for extents as numbers only where it computes with them ([`LowerCx::fixed`]), and
+//! is refused where one is no number.
 
 pub mod pad;
 pub mod reduce;
 pub mod reshape;
 pub mod windows;
 
+use std::cell::RefCell;
+
 use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
 
+use crate::diagnostic::Diagnostic;
 use crate::graph::{Function, Module, Node, ValueId, VariableId};
 use crate::kernel::{
-    Access, Accumulator, Affine, BodyBuilder, Buffer, BufferId, BufferKind, CheckSite, Fold, FoldKind,
-    FoldOp, Guard, Kernel, KernelFunction, ScalarId, Schedule, Stage, Store,
+    Access, Accumulator, Affine, BodyBuilder, Buffer, BufferId, BufferKind, CheckSite, Extent, Fold,
+    FoldKind, FoldOp, Guard, Kernel, KernelFunction, ScalarId, Schedule, Stage, Store, fixed, most,
 };
 use crate::tensor::{Scalar, Tensor};
-use crate::types::DType;
+use crate::types::{self, DType, Shape};
 
 /// Lowers a function of `module` whose batch size is bound.
 ///
 /// # Panics
 /// If the function was not verified or not bound.
 pub fn lower(module: &Module, function: &Function) -> KernelFunction {
-    let mut out = KernelFunction { name: function.name.clone(), ..KernelFunction::default() };
+    let lowered = lower_range(module, function, None);
+    lowered.unwrap_or_else(|error| panic!("a batch size was used before it was bound: {error:?}"))
+}
+
+/// Lowers a function of `module` for every batch size up to the largest; none: the batch size is bound.
+///
+/// # Errors
+/// E0729 at a node that computes with the batch size in a way that kernels cannot.
+///
+/// # Panics
+/// If the function was not verified.
+pub fn lower_range(
+    module: &Module,
+    function: &Function,
+    largest: Option<usize>,
+) -> Result<KernelFunction, Diagnostic> {
+    let mut out = KernelFunction { name: function.name.clone(), largest, ..KernelFunction::default() };
     let mut known = Known { names: function.value_names(), ..Known::default() };
     for (n, &param) in function.params.iter().enumerate() {
-        let buffer = buffer_of(function, &known.names, param, BufferKind::Param(n));
+        let buffer = buffer_of(&out, function, &known.names, param, BufferKind::Param(n));
         known.values[param] = out.buffers.push(buffer).into();
     }
     for node in function.nodes.values() {
         let mut cx = LowerCx { module, function, node, out: &mut out, known: &mut known };
         node.op.lower(&mut cx);
+        if let Some(why) = cx.known.refused.take() {
+            let what = format!(
+                "`{}` cannot run for every batch size up to {}",
+                node.op.name(),
+                largest.unwrap_or(0)
+            );
+            return Err(Diagnostic::new("E0729", what)
+                .or_at(&node.place)
+                .note(why)
+                .help("name the batch sizes one by one: each has code of its own then"));
+        }
         for &result in &node.results {
             let is_known = known.values[result].is_some();
             assert!(is_known, "`{}` lowered without defining a result", node.op.name());
@@ -40,18 +74,19 @@ pub fn lower(module: &Module, function: &Function) -> KernelFunction {
     }
     let Known { names, values, .. } = known;
     for (n, result) in function.results.iter().enumerate() {
-        let mut to = buffer_of(function, &names, result.value, BufferKind::Result(n));
+        let mut to = buffer_of(&out, function, &names, result.value, BufferKind::Result(n));
         to.name.clone_from(&result.name);
         copy(&mut out, values[result.value].expect("results are defined"), to);
     }
     for assign in &function.assigns {
         let variable =
             module.variable(&assign.variable).expect("the verifier checked the names of variables");
-        let mut to = buffer_of(function, &names, assign.value, BufferKind::Next(variable.as_u32() as usize));
+        let kind = BufferKind::Next(variable.as_u32() as usize);
+        let mut to = buffer_of(&out, function, &names, assign.value, kind);
         to.name.clone_from(&assign.variable);
         copy(&mut out, values[assign.value].expect("assigned values are defined"), to);
     }
-    out
+    Ok(out)
 }
 
 /// What is known of a function while it is lowered.
@@ -65,16 +100,37 @@ struct Known {
     variables: SecondaryMap<VariableId, PackedOption<BufferId>>,
     /// Buffer of the random state, if it has been read.
     random_state: Option<BufferId>,
+    /// Why the node that is being lowered cannot be.
+    refused: RefCell<Option<String>>,
+}
+
+/// Extents of a shape, where those that depend on the batch size do so for as many as `largest`.
+fn extents(shape: &Shape, largest: Option<usize>) -> Vec<Extent> {
+    let extent = |extent: &types::Extent| match (*extent, largest) {
+        (types::Extent::Const(c), _) => c.into(),
+        (types::Extent::Batch(c), Some(largest)) => Extent::batch(c, largest),
+        (types::Extent::Batch(_), None) => {
+            panic!("the shape {shape} was used before its batch size was bound")
+        }
+    };
+    shape.0.iter().map(extent).collect()
 }
 
 fn buffer_of(
+    out: &KernelFunction,
     function: &Function,
     names: &SecondaryMap<ValueId, String>,
     value: ValueId,
     kind: BufferKind,
 ) -> Buffer {
     let ty = function.ty(value);
-    Buffer { name: names[value].clone(), dtype: ty.dtype, shape: ty.shape.bound(), pitch: None, kind }
+    Buffer {
+        name: names[value].clone(),
+        dtype: ty.dtype,
+        shape: extents(&ty.shape, out.largest),
+        pitch: None,
+        kind,
+    }
 }
 
 /// Adds a kernel that copies a buffer to a new one of the same type.
@@ -93,7 +149,7 @@ fn copy(out: &mut KernelFunction, from: BufferId, to: Buffer) {
     );
 }
 
-fn push_kernel(out: &mut KernelFunction, axes: Vec<usize>, stages: Vec<Stage>, origin: String) {
+fn push_kernel(out: &mut KernelFunction, axes: Vec<Extent>, stages: Vec<Stage>, origin: String) {
     let name = format!("k{}", out.kernels.len());
     out.kernels.push(Kernel { name, axes, stages, schedule: Schedule::default(), origin: vec![origin] });
 }
@@ -117,13 +173,13 @@ pub struct LowerCx<'a> {
 }
 
 /// What a fold kernel is made of; see [`LowerCx::fold`].
-pub struct FoldSpec {
+pub struct FoldSpec<E = Extent> {
     /// Extents of the kernel's axes; the result is stored at the same coordinates.
-    pub axes: Vec<usize>,
+    pub axes: Vec<E>,
     /// Whether the body runs once at the end or after every element.
     pub kind: FoldKind,
     /// Extents of the axes that are folded, numbered after the kernel's.
-    pub fold_axes: Vec<usize>,
+    pub fold_axes: Vec<E>,
     /// Number of partial results.
     pub lanes: usize,
 }
@@ -139,9 +195,46 @@ impl LowerCx<'_> {
         self.known.values[self.node.operands[n]].expect("operands are defined before their uses")
     }
 
+    /// Number of axes of the n-th operand.
+    pub fn operand_rank(&self, n: usize) -> usize {
+        self.function.ty(self.node.operands[n]).rank()
+    }
+
     /// Extents of the n-th operand.
+    pub fn operand_extents(&self, n: usize) -> Vec<Extent> {
+        extents(&self.function.ty(self.node.operands[n]).shape, self.out.largest)
+    }
+
+    /// Extents of the n-th operand as numbers: none may depend on the batch size.
     pub fn operand_shape(&self, n: usize) -> Vec<usize> {
-        self.function.ty(self.node.operands[n]).shape.bound()
+        self.operand_extents(n).into_iter().map(|extent| self.fixed(extent)).collect()
+    }
+
+    /// An extent of the graph as one of kernels.
+    pub fn extent(&self, extent: types::Extent) -> Extent {
+        extents(&Shape(vec![extent]), self.out.largest)[0]
+    }
+
+    /// An extent as a number: it may not depend on the batch size.
+    pub fn fixed(&self, extent: Extent) -> usize {
+        if extent.each().is_some() {
+            self.refuse("it computes with an extent that depends on the batch size");
+        }
+        extent.most()
+    }
+
+    /// Extents as numbers, for positions in row-major order: only the outermost may depend on the batch size, and is the
+    /// largest that it may be.
+    pub fn row_major(&self, extents: &[Extent]) -> Vec<usize> {
+        if extents.iter().skip(1).any(|extent| extent.each().is_some()) {
+            self.refuse("only the outermost axis of what it numbers may depend on the batch size");
+        }
+        most(extents)
+    }
+
+    /// Says that the node cannot be lowered.
+    fn refuse(&self, why: &str) {
+        self.known.refused.borrow_mut().get_or_insert_with(|| why.to_owned());
     }
 
     /// Dtype of the n-th operand.
@@ -154,9 +247,19 @@ impl LowerCx<'_> {
         self.known.names[self.node.operands[n]].clone()
     }
 
+    /// Number of axes of the n-th result.
+    pub fn result_rank(&self, n: usize) -> usize {
+        self.function.ty(self.node.results[n]).rank()
+    }
+
     /// Extents of the n-th result.
+    pub fn result_extents(&self, n: usize) -> Vec<Extent> {
+        extents(&self.function.ty(self.node.results[n]).shape, self.out.largest)
+    }
+
+    /// Extents of the n-th result as numbers: none may depend on the batch size.
     pub fn result_shape(&self, n: usize) -> Vec<usize> {
-        self.function.ty(self.node.results[n]).shape.bound()
+        self.result_extents(n).into_iter().map(|extent| self.fixed(extent)).collect()
     }
 
     /// Dtype of the n-th result.
@@ -170,8 +273,8 @@ impl LowerCx<'_> {
         if let Some(buffer) = self.known.values[value].expand() {
             return buffer;
         }
-        let buffer =
-            self.out.buffers.push(buffer_of(self.function, &self.known.names, value, BufferKind::Temp));
+        let buffer = buffer_of(self.out, self.function, &self.known.names, value, BufferKind::Temp);
+        let buffer = self.out.buffers.push(buffer);
         self.known.values[value] = buffer.into();
         buffer
     }
@@ -184,19 +287,23 @@ impl LowerCx<'_> {
     /// Makes the first result the bytes of the first operand under the result's shape: nothing is computed.
     pub fn alias(&mut self) {
         let value = self.node.results[0];
-        let buffer = buffer_of(self.function, &self.known.names, value, BufferKind::Alias(self.operand(0)));
+        self.row_major(&self.operand_extents(0));
+        self.row_major(&self.result_extents(0));
+        let kind = BufferKind::Alias(self.operand(0));
+        let buffer = buffer_of(self.out, self.function, &self.known.names, value, kind);
         self.known.values[value] = self.out.buffers.push(buffer).into();
     }
 
     /// A further buffer for a value between two kernels of this op.
-    pub fn temp(&mut self, dtype: DType, shape: Vec<usize>) -> BufferId {
+    pub fn temp(&mut self, dtype: DType, shape: Vec<impl Into<Extent>>) -> BufferId {
+        let shape = shape.into_iter().map(Into::into).collect();
         let name = format!("{}.part", self.known.names[self.node.results[0]]);
         self.out.buffers.push(Buffer { name, dtype, shape, pitch: None, kind: BufferKind::Temp })
     }
 
     /// A buffer that holds a constant.
     pub fn constant(&mut self, tensor: Tensor) -> BufferId {
-        let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
+        let (dtype, shape) = (tensor.dtype(), fixed(tensor.shape()));
         let name = self.known.names[self.node.results[0]].clone();
         self.out.buffers.push(Buffer { name, dtype, shape, pitch: None, kind: BufferKind::Constant(tensor) })
     }
@@ -208,7 +315,7 @@ impl LowerCx<'_> {
             return buffer;
         }
         let ty = &self.module.variables[id].ty;
-        let (dtype, shape) = (ty.dtype, ty.shape.bound());
+        let (dtype, shape) = (ty.dtype, extents(&ty.shape, None));
         let kind = BufferKind::Variable(id.as_u32() as usize);
         let buffer = self.out.buffers.push(Buffer { name: name.to_owned(), dtype, shape, pitch: None, kind });
         self.known.variables[id] = buffer.into();
@@ -219,7 +326,7 @@ impl LowerCx<'_> {
     pub fn random_state(&mut self) -> BufferId {
         *self.known.random_state.get_or_insert_with(|| {
             let (name, kind) = ("random".to_owned(), BufferKind::RandomState);
-            self.out.buffers.push(Buffer { name, dtype: DType::I64, shape: vec![2], pitch: None, kind })
+            self.out.buffers.push(Buffer { name, dtype: DType::I64, shape: fixed(&[2]), pitch: None, kind })
         })
     }
 
@@ -227,7 +334,7 @@ impl LowerCx<'_> {
     pub fn check_site(&mut self, operand: usize, bound: usize) -> usize {
         self.out.checks.push(CheckSite {
             name: self.operand_name(operand),
-            shape: self.operand_shape(operand),
+            shape: self.row_major(&self.operand_extents(operand)),
             bound,
         });
         self.out.checks.len() - 1
@@ -254,7 +361,7 @@ impl LowerCx<'_> {
 
     /// Adds a kernel over the elements of the first result; `body` gives the one at the kernel's axes.
     pub fn map(&mut self, body: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> ScalarId) {
-        let (axes, to) = (self.result_shape(0), self.result(0));
+        let (axes, to) = (self.result_extents(0), self.result(0));
         let index = identity(axes.len());
         self.map_to(axes, to, index, body);
     }
@@ -262,7 +369,7 @@ impl LowerCx<'_> {
     /// Adds a kernel over `axes`; `body` gives the element of `to` at `index`.
     pub fn map_to(
         &mut self,
-        axes: Vec<usize>,
+        axes: Vec<impl Into<Extent>>,
         to: BufferId,
         index: Vec<Affine>,
         body: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> ScalarId,
@@ -276,7 +383,7 @@ impl LowerCx<'_> {
     /// Adds a kernel for an elementwise op; `body` gives an element of the result from those of the operands.
     pub fn elementwise(&mut self, body: impl FnOnce(&BodyBuilder, &[ScalarId]) -> ScalarId) {
         self.map(|cx, b| {
-            let rank = cx.result_shape(0).len();
+            let rank = cx.result_rank(0);
             let operands: Vec<_> =
                 (0..cx.operand_count()).map(|n| cx.load(b, cx.operand(n), identity(rank))).collect();
             body(b, &operands)
@@ -285,9 +392,9 @@ impl LowerCx<'_> {
 
     /// Adds a kernel with one fold. `element` gives what is combined for one point; `body` gives the value that is
     /// stored in `to`, at the kernel's axes (and the fold's, in a scan), from the accumulators.
-    pub fn fold(
+    pub fn fold<E: Into<Extent>>(
         &mut self,
-        spec: FoldSpec,
+        spec: FoldSpec<E>,
         to: BufferId,
         element: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> Vec<Accumulator>,
         body: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> ScalarId,
@@ -297,9 +404,9 @@ impl LowerCx<'_> {
     }
 
     /// Like [`fold`](LowerCx::fold), with the value stored at `index`.
-    pub fn fold_to(
+    pub fn fold_to<E: Into<Extent>>(
         &mut self,
-        spec: FoldSpec,
+        spec: FoldSpec<E>,
         to: BufferId,
         index: Vec<Affine>,
         element: impl FnOnce(&LowerCx<'_>, &BodyBuilder) -> Vec<Accumulator>,
@@ -309,7 +416,7 @@ impl LowerCx<'_> {
         let accumulators = element(self, &b);
         let fold = Fold {
             kind: spec.kind,
-            axes: spec.fold_axes.clone(),
+            axes: spec.fold_axes.into_iter().map(Into::into).collect(),
             lanes: spec.lanes,
             body: b.finish(),
             accumulators,
@@ -322,7 +429,8 @@ impl LowerCx<'_> {
     }
 
     /// Adds a kernel.
-    pub fn kernel(&mut self, axes: Vec<usize>, stages: Vec<Stage>) {
+    pub fn kernel(&mut self, axes: Vec<impl Into<Extent>>, stages: Vec<Stage>) {
+        let axes = axes.into_iter().map(Into::into).collect();
         let origin = format!("{} %{}", self.node.op.name(), self.known.names[self.node.results[0]]);
         push_kernel(self.out, axes, stages, origin);
     }

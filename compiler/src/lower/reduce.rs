@@ -1,6 +1,6 @@
 //! Lowering of reductions along axes: where partial results are kept, and where a large one is cut in two.
 
-use crate::kernel::{Affine, FoldKind, FoldOp, Guard, ScalarId};
+use crate::kernel::{Affine, Extent, FoldKind, FoldOp, Guard, ScalarId, points};
 use crate::tensor::Scalar;
 
 use super::{FoldSpec, LowerCx, accumulator};
@@ -11,20 +11,23 @@ const LANES: usize = 16;
 /// From this many elements per result, with fewer than [`FEW`] results, a reduction is cut in chunks for threads.
 const LARGE: usize = 1 << 15;
 
+/// Elements of an example from which on a reduction over examples is cut into them.
+const EXAMPLE: usize = 1 << 9;
+
 /// Results from which on there is parallelism without cutting.
 const FEW: usize = 64;
 
 /// Lowers a reduction of operand 0 over `axes` to result 0, with `op` combining and `identity` leaving it as it is.
 /// Works for results that keep the axes with extent 1 and for results that drop them.
 pub fn reduce(cx: &mut LowerCx<'_>, axes: &[usize], op: fn(ScalarId) -> FoldOp, identity: Scalar) {
-    let shape = cx.operand_shape(0);
+    let shape = cx.operand_extents(0);
     let dtype = cx.result_dtype(0);
-    let result_shape = cx.result_shape(0);
+    let result_shape = cx.result_extents(0);
     let keep = result_shape.len() == shape.len();
     let kept: Vec<usize> = (0..shape.len()).filter(|d| !axes.contains(d)).collect();
-    let folded: Vec<usize> = axes.iter().map(|&a| shape[a]).collect();
-    let results: usize = kept.iter().map(|&d| shape[d]).product();
-    let elements: usize = folded.iter().product();
+    let folded: Vec<Extent> = axes.iter().map(|&a| shape[a]).collect();
+    let results = points(kept.iter().map(|&d| &shape[d]));
+    let elements = points(&folded);
     let lanes = lanes_for(axes, &shape);
     let to = cx.result(0);
     // Axis of the kernel for every axis of the operand, where the kernel has the kept axes (with the reduced ones as
@@ -36,7 +39,8 @@ pub fn reduce(cx: &mut LowerCx<'_>, axes: &[usize], op: fn(ScalarId) -> FoldOp, 
         None => kernel_axes.len() + axes.iter().position(|&a| a == d).expect("an axis is kept or folded"),
     };
     let index: Vec<Affine> = (0..shape.len()).map(|d| Affine::axis(place(d))).collect();
-    if results >= FEW || elements < LARGE {
+    let cut = if results < FEW && elements >= LARGE { cut(&folded) } else { None };
+    let Some((cut, chunks, length)) = cut else {
         let spec = FoldSpec { axes: kernel_axes, kind: FoldKind::Reduce, fold_axes: folded, lanes };
         cx.fold(
             spec,
@@ -45,24 +49,20 @@ pub fn reduce(cx: &mut LowerCx<'_>, axes: &[usize], op: fn(ScalarId) -> FoldOp, 
             |_, b| b.acc(0, false, dtype),
         );
         return;
-    }
-    // Cut the longest folded axis into chunks of about LARGE / 4 elements: element i of it is q·length + r.
-    let cut = (0..axes.len()).max_by_key(|&i| folded[i]).expect("a large reduction folds an axis");
-    let per_index = elements / folded[cut];
-    let length = (LARGE / 4 / per_index.max(1)).clamp(1, folded[cut]);
-    let chunks = folded[cut].div_ceil(length);
+    };
+    // Element i of the axis that is cut is q·length + r.
     let mut part_axes = vec![chunks];
     part_axes.extend(&kernel_axes);
     let mut part_folded = folded.clone();
-    part_folded[cut] = length;
+    part_folded[cut] = length.into();
     let cut_axis = 1 + kernel_axes.len() + cut;
     let cut_index = Affine::axis(0).times(length as i64).plus(&Affine::axis(cut_axis));
     let part_index: Vec<Affine> = (0..shape.len())
         .map(|d| if d == axes[cut] { cut_index.clone() } else { Affine::axis(place(d) + 1) })
         .collect();
-    let guards = match folded[cut] % length {
-        0 => vec![],
-        _ => vec![Guard { expr: cut_index, below: folded[cut] }],
+    let guards = match (folded[cut].each(), folded[cut].most()) {
+        (None, extent) if extent % length > 0 => vec![Guard { expr: cut_index, below: extent }],
+        _ => vec![],
     };
     let part = cx.temp(dtype, part_axes.clone());
     let spec = FoldSpec { axes: part_axes, kind: FoldKind::Reduce, fold_axes: part_folded, lanes };
@@ -86,9 +86,24 @@ pub fn reduce(cx: &mut LowerCx<'_>, axes: &[usize], op: fn(ScalarId) -> FoldOp, 
     );
 }
 
+/// Which of the folded axes is cut, into how many chunks of which length: the longest one, in chunks of about LARGE / 4
+/// elements. One that depends on the batch size is cut into examples, if these are not too small.
+fn cut(folded: &[Extent]) -> Option<(usize, Extent, usize)> {
+    let elements = points(folded);
+    let per_index = |i: usize| (elements / folded[i].most()).max(1);
+    if let Some((i, each)) = folded.iter().enumerate().find_map(|(i, e)| Some((i, e.each()?))) {
+        let largest = folded[i].most() / each;
+        return (per_index(i) * each >= EXAMPLE).then(|| (i, Extent::batch(1, largest), each));
+    }
+    let i = (0..folded.len()).max_by_key(|&i| folded[i].most())?;
+    let extent = folded[i].most();
+    let length = (LARGE / 4 / per_index(i)).clamp(1, extent);
+    Some((i, extent.div_ceil(length).into(), length))
+}
+
 /// Lowers a search of operand 0 along an axis to result 0.
 pub fn arg(cx: &mut LowerCx<'_>, axis: usize, op: fn(ScalarId) -> FoldOp) {
-    let (shape, axes, to) = (cx.operand_shape(0), cx.result_shape(0), cx.result(0));
+    let (shape, axes, to) = (cx.operand_extents(0), cx.result_extents(0), cx.result(0));
     let index: Vec<Affine> = (0..shape.len())
         .map(|d| Affine::axis(if d == axis { axes.len() } else { d - usize::from(d > axis) }))
         .collect();
@@ -102,11 +117,12 @@ pub fn arg(cx: &mut LowerCx<'_>, axis: usize, op: fn(ScalarId) -> FoldOp) {
     );
 }
 
-/// Partial results for a fold over `axes`: several where the innermost axis is contiguous in memory and long enough.
-pub fn lanes_for(axes: &[usize], shape: &[usize]) -> usize {
-    match axes.last() {
-        Some(&last) if last + 1 == shape.len() && shape[last] >= 4 * LANES => LANES,
-        Some(&last) if last + 1 == shape.len() && shape[last] >= 4 => 4,
+/// Partial results for a fold over `axes`: several where the innermost axis is contiguous in memory, and always long enough.
+pub fn lanes_for(axes: &[usize], shape: &[Extent]) -> usize {
+    let innermost = axes.last().filter(|&&last| last + 1 == shape.len() && shape[last].each().is_none());
+    match innermost.map_or(0, |&last| shape[last].most()) {
+        extent if extent >= 4 * LANES => LANES,
+        extent if extent >= 4 => 4,
         _ => 1,
     }
 }

@@ -1,11 +1,11 @@
 //! Lowering of a reshape: a view where strides can say it, else the same bytes under another shape.
 
 use super::LowerCx;
-use crate::kernel::Affine;
+use crate::kernel::{Affine, Extent, points};
 
 /// Lowers a reshape of operand 0 to result 0.
 pub fn reshape(cx: &mut LowerCx<'_>) {
-    let (from, to) = (cx.operand_shape(0), cx.result_shape(0));
+    let (from, to) = (cx.operand_extents(0), cx.result_extents(0));
     match view(&from, &to) {
         Some(index) => cx.map(|cx, b| cx.load(b, cx.operand(0), index)),
         None => cx.alias(),
@@ -13,20 +13,25 @@ pub fn reshape(cx: &mut LowerCx<'_>) {
 }
 
 /// For every axis of `from`, its coordinate in terms of the axes of `to`, if each axis of `from` is a product of
-/// neighbouring axes of `to`: axes are split, and axes of extent 1 come and go. Both have the same number of elements.
-fn view(from: &[usize], to: &[usize]) -> Option<Vec<Affine>> {
-    if from.contains(&0) {
+/// neighbouring axes of `to`: axes are split, and axes of extent 1 come and go. Both have the same number of elements. What
+/// depends on the batch size may be the outermost factor only.
+fn view(from: &[Extent], to: &[Extent]) -> Option<Vec<Affine>> {
+    if points(from) == 0 {
         // There is no element to find.
         return Some(vec![Affine::constant(0); from.len()]);
     }
     let mut axis = 0;
     from.iter()
         .map(|&extent| {
-            let (mut index, mut product) = (Affine::constant(0), 1);
-            while product < extent {
+            let (mut index, mut product) = (Affine::constant(0), Extent::from(1));
+            while product != extent && product.most() <= extent.most() {
                 let &next = to.get(axis)?;
-                index = index.times(next as i64).plus(&Affine::axis(axis));
-                product *= next;
+                product = match next.each() {
+                    None => product.times(next.most()),
+                    Some(_) if product == 1 => next,
+                    Some(_) => return None,
+                };
+                index = index.times(next.most() as i64).plus(&Affine::axis(axis));
                 axis += 1;
             }
             // An axis of extent 1 only holds coordinate 0.
@@ -44,9 +49,10 @@ fn view(from: &[usize], to: &[usize]) -> Option<Vec<Affine>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::fixed;
 
     fn text(from: &[usize], to: &[usize]) -> Option<Vec<String>> {
-        view(from, to).map(|index| index.iter().map(Affine::to_string).collect())
+        view(&fixed(from), &fixed(to)).map(|index| index.iter().map(Affine::to_string).collect())
     }
 
     #[test]

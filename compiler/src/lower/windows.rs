@@ -14,7 +14,7 @@
 use std::ops::Range;
 
 use super::{FoldSpec, LowerCx, accumulator, identity, pad};
-use crate::kernel::{Affine, BodyBuilder, BufferId, FoldKind, FoldOp, Guard, ScalarId};
+use crate::kernel::{Affine, BodyBuilder, BufferId, Extent, FoldKind, FoldOp, Guard, ScalarId, most};
 use crate::tensor::Scalar;
 
 /// How windows walk along an axis, and which positions are asked for.
@@ -34,7 +34,7 @@ pub struct Walk {
 
 /// Lowers the sum of operand 0, whose last axes are within the windows, to result 0.
 pub fn sum(cx: &mut LowerCx<'_>, mut walks: Vec<Walk>) {
-    let (mut from, mut shape) = (cx.operand(0), cx.operand_shape(0));
+    let (mut from, mut shape) = (cx.operand(0), cx.operand_extents(0));
     // With both a stride and a dilation, windows are put apart, with zeros between them.
     let mut interior = vec![0; shape.len()];
     for walk in walks.iter_mut().filter(|w| w.stride > 1 && w.dilation > 1) {
@@ -42,9 +42,15 @@ pub fn sum(cx: &mut LowerCx<'_>, mut walks: Vec<Walk>) {
         walk.stride = 1;
     }
     if interior.iter().any(|&between| between > 0) {
-        let apart = (0..shape.len()).map(|d| shape[d] + shape[d].saturating_sub(1) * interior[d]);
-        let (apart, nothing, zero) =
-            (apart.collect::<Vec<_>>(), vec![0; shape.len()], Scalar::zero(cx.operand_dtype(0)));
+        let apart = |d: usize| match interior[d] {
+            0 => shape[d],
+            between => {
+                let extent = cx.fixed(shape[d]);
+                (extent + extent.saturating_sub(1) * between).into()
+            }
+        };
+        let apart: Vec<Extent> = (0..shape.len()).map(apart).collect();
+        let (nothing, zero) = (vec![0; shape.len()], Scalar::zero(cx.operand_dtype(0)));
         let to = cx.temp(zero.dtype(), apart.clone());
         pad::pad(cx, (from, shape), [&nothing, &nothing, &interior], zero, to);
         (from, shape) = (to, apart);
@@ -92,23 +98,24 @@ impl Walk {
     }
 }
 
-fn sum_piece(cx: &mut LowerCx<'_>, from: BufferId, shape: &[usize], walks: &[Walk], pieces: &[Piece]) {
-    let (to, dtype, rank) = (cx.result(0), cx.result_dtype(0), cx.result_shape(0).len());
+fn sum_piece(cx: &mut LowerCx<'_>, from: BufferId, shape: &[Extent], walks: &[Walk], pieces: &[Piece]) {
+    let (to, dtype, rank) = (cx.result(0), cx.result_dtype(0), cx.result_rank(0));
     // The kernel has the result's axes, each that is walked along as two: blocks, and positions within a block.
     let (mut axes, mut index) = (Vec::new(), identity(rank));
     let mut coordinates = vec![[Affine::constant(0), Affine::constant(0)]; walks.len()];
     for d in 0..rank {
-        let mut axis = |range: Range<usize>| match range.len() {
-            1 => Affine::constant(range.start as i64),
-            extent => {
-                axes.push(extent);
-                Affine::axis(axes.len() - 1).plus_constant(range.start as i64)
+        let mut axis = |start: usize, extent: Extent| {
+            if extent == 1 {
+                return Affine::constant(start as i64);
             }
+            axes.push(extent);
+            Affine::axis(axes.len() - 1).plus_constant(start as i64)
         };
         match walks.iter().position(|w| w.axis == d) {
-            None => index[d] = axis(0..shape[d]),
+            None => index[d] = axis(0, shape[d]),
             Some(n) => {
-                let [q, r] = [axis(pieces[n].blocks.clone()), axis(pieces[n].within.clone())];
+                let Piece { blocks, within } = &pieces[n];
+                let [q, r] = [blocks, within].map(|range| axis(range.start, range.len().into()));
                 index[d] = q.times(walks[n].stride as i64).plus(&r);
                 coordinates[n] = [q, r];
             }
@@ -118,21 +125,21 @@ fn sum_piece(cx: &mut LowerCx<'_>, from: BufferId, shape: &[usize], walks: &[Wal
     source.resize(shape.len(), Affine::constant(0));
     for (n, (walk, [q, r])) in walks.iter().zip(coordinates).enumerate() {
         let (stride, dilation, first) = (walk.stride as i64, walk.dilation as i64, walk.first() as i64);
-        let tap = match walk.taps(shape[rank + n]) {
+        let tap = match walk.taps(cx.fixed(shape[rank + n])) {
             1 => Affine::constant(0),
             taps => {
-                fold_axes.push(taps);
+                fold_axes.push(taps.into());
                 Affine::axis(axes.len() + fold_axes.len() - 1)
             }
         };
         let window = q.plus_constant(first).plus(&tap.times(-dilation));
         let element = r.plus_constant(walk.low as i64 - first * stride).plus(&tap.times(stride));
         for (d, expr) in [(walk.axis, window), (rank + n, element)] {
-            bounds.push((expr.clone(), shape[d]));
+            bounds.push((expr.clone(), cx.fixed(shape[d])));
             source[d] = expr;
         }
     }
-    let extents = [axes.as_slice(), &fold_axes].concat();
+    let extents = most(&[axes.as_slice(), &fold_axes].concat());
     let reaches_out = |(expr, below): &(Affine, usize)| {
         expr.range(&extents).is_some_and(|(low, high)| low < 0 || high >= *below as i64)
     };

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use crate::kernel::{
     Access, Affine, Body, BodyBuilder, Buffer, BufferId, BufferKind, Kernel, KernelFunction, Schedule, Stage,
-    Store,
+    Store, most,
 };
 use crate::tensor::Scalar;
 use crate::types::DType;
@@ -39,7 +39,7 @@ pub fn pad_rows(f: &mut KernelFunction) {
     let mut copies = Vec::new();
     for id in f.buffers.keys().collect::<Vec<_>>() {
         let buffer = &f.buffers[id];
-        let pitch = pitch(buffer.dtype, &buffer.shape);
+        let pitch = pitch(buffer.dtype, &most(&buffer.shape));
         let padded = match buffer.kind {
             BufferKind::Alias(of) => f.buffers[of].pitch,
             BufferKind::Temp | BufferKind::Variable(_) | BufferKind::Next(_) if !misfits.contains(&id) => {
@@ -77,7 +77,7 @@ fn copy(f: &mut KernelFunction, dense: BufferId) {
     let buffer = buffer.clone();
     let (dtype, axes) = (buffer.dtype, buffer.shape.clone());
     let origin = vec![buffer.name.clone()];
-    let padded = f.buffers.push(Buffer { pitch: pitch(dtype, &axes), kind, ..buffer });
+    let padded = f.buffers.push(Buffer { pitch: pitch(dtype, &most(&axes)), kind, ..buffer });
     let (from, to) = if reads { (padded, dense) } else { (dense, padded) };
     let index: Vec<Affine> = (0..axes.len()).map(Affine::axis).collect();
     let b = BodyBuilder::new();

@@ -97,8 +97,13 @@ fn p2_a_load_in_a_fold_needs_two_buffers() {
     let (mut f, w, next) = with_variable();
     let b = BodyBuilder::new();
     b.load(access(&f, w, &axes(2)), F32);
-    let fold =
-        Fold { kind: FoldKind::Reduce, axes: vec![3], lanes: 1, body: b.finish(), accumulators: vec![] };
+    let fold = Fold {
+        kind: FoldKind::Reduce,
+        axes: vec![3.into()],
+        lanes: 1,
+        body: b.finish(),
+        accumulators: vec![],
+    };
     let mut stage = stage(&f, &[], |sum| vec![store(sum, next, &axes(2))]);
     stage.fold = Some(fold);
     push(&mut f, vec![8, 4], vec![stage]);

@@ -1,6 +1,6 @@
 //! Layers: they declare variables in the current scope and compute with them.
 
-use crate::graph::Expr;
+use crate::graph::{Expr, Operand};
 use crate::initializers::{glorot_uniform, normal, zeros};
 use crate::types::{Extent, Shape};
 
@@ -27,13 +27,14 @@ pub fn embedding<'g>(indices: Expr<'g>, name: &str, count: usize, width: usize) 
 }
 
 /// Every element becomes 0 with probability `rate`, and the others are divided by `1 - rate`, anew for every step. For
-/// functions that are trained; leave it out of those that predict.
+/// functions that are trained; leave it out of those that predict. The rate is a number, or a scalar of the dtype of `x`
+/// that is known when the step runs: a placeholder, or a variable, which is not trained.
 ///
 /// Reference: Srivastava et al., "Dropout", 2014.
 #[track_caller]
-pub fn dropout(x: Expr<'_>, rate: f64) -> Expr<'_> {
-    let graph = x.graph();
-    let kept = graph.random_uniform(x.shape()).cast(x.dtype()).ge(x.constant_like(rate));
+pub fn dropout<'g>(x: Expr<'g>, rate: impl Operand<'g>) -> Expr<'g> {
+    let (graph, rate) = (x.graph(), rate.beside(x));
+    let kept = graph.random_uniform(x.shape()).cast(x.dtype()).ge(rate);
     kept.select(x / (1.0 - rate), x.full_like(0.0))
 }
 

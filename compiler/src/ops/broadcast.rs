@@ -64,7 +64,7 @@ impl OpDef for Broadcast {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let (from, to) = (cx.operand_shape(0), cx.result_shape(0));
+        let (from, to) = (cx.operand_extents(0), cx.result_extents(0));
         let new = to.len() - from.len();
         let index = (0..from.len())
             .map(|d| if from[d] == to[new + d] { Affine::axis(new + d) } else { Affine::constant(0) })

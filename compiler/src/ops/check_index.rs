@@ -53,7 +53,7 @@ impl OpDef for CheckIndex {
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
         let site = cx.check_site(0, self.bound);
-        let shape = cx.result_shape(0);
+        let shape = cx.row_major(&cx.result_extents(0));
         let axes = identity(shape.len());
         cx.map(|cx, b| b.check(cx.load(b, cx.operand(0), axes.clone()), site, row_major(&shape, &axes)));
     }

@@ -84,10 +84,10 @@ impl OpDef for Concat {
         let to = cx.result(0);
         let mut start = 0;
         for n in 0..cx.operand_count() {
-            let shape = cx.operand_shape(n);
+            let shape = cx.operand_extents(n);
             let mut index = identity(shape.len());
             index[self.axis] = Affine::axis(self.axis).plus_constant(start);
-            start += shape[self.axis] as i64;
+            start += cx.fixed(shape[self.axis]) as i64;
             cx.map_to(shape.clone(), to, index, |cx, b| cx.load(b, cx.operand(n), identity(shape.len())));
         }
     }

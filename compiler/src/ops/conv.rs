@@ -3,7 +3,7 @@ use super::convolution::{Form, Role, SAMPLES};
 use super::sample::{Case, Sampler};
 use super::{ConvFilterGradient, ConvTranspose, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
-use crate::kernel::{Affine, FoldKind, FoldOp};
+use crate::kernel::{self, Affine, FoldKind, FoldOp};
 use crate::lower::{FoldSpec, LowerCx, accumulator};
 use crate::tensor::Tensor;
 use crate::types::{Extent, Shape, TensorType};
@@ -82,7 +82,7 @@ impl OpDef for Conv {
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
         let (form, rank) = (self.form(), self.strides.len());
-        let (to, dtype, out, filter) = (cx.result(0), cx.result_dtype(0), cx.result_shape(0), cx.operand_shape(1));
+        let (to, dtype, out, filter) = (cx.result(0), cx.result_dtype(0), cx.result_extents(0), cx.operand_shape(1));
         let (inputs, outputs) = (filter[rank], filter[rank + 1] / self.groups);
         let mut axes = out[..=rank].to_vec();
         let [group, output] = form.channel_axes(&mut axes, outputs);
@@ -98,7 +98,7 @@ impl OpDef for Conv {
         let w_index: Vec<Affine> =
             (0..rank).map(k).chain([input.clone(), channel(&output, outputs)]).collect();
         let index = (0..=rank).map(Affine::axis).chain([channel(&output, outputs)]).collect();
-        let fold_axes = filter[..=rank].to_vec();
+        let fold_axes = kernel::fixed(&filter[..=rank]);
         cx.fold_to(
             FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes: 1 },
             to,

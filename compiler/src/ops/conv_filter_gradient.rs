@@ -3,7 +3,7 @@ use super::convolution::{Form, Role, SAMPLES};
 use super::sample::{Case, Sampler};
 use super::{Conv, ConvTranspose, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
-use crate::kernel::{Affine, FoldKind, FoldOp};
+use crate::kernel::{self, Affine, FoldKind, FoldOp};
 use crate::lower::{FoldSpec, LowerCx, accumulator};
 use crate::tensor::Tensor;
 use crate::types::{Extent, Shape, TensorType};
@@ -92,9 +92,9 @@ impl OpDef for ConvFilterGradient {
     fn lower(&self, cx: &mut LowerCx<'_>) {
         let (form, rank) = (self.form(), self.strides.len());
         let (to, dtype, filter, features) =
-            (cx.result(0), cx.result_dtype(0), cx.result_shape(0), cx.operand_shape(1));
+            (cx.result(0), cx.result_dtype(0), cx.result_shape(0), cx.operand_extents(1));
         let (inputs, outputs) = (filter[rank], filter[rank + 1] / self.groups);
-        let mut axes = filter[..=rank].to_vec();
+        let mut axes = kernel::fixed(&filter[..=rank]);
         let [group, output] = form.channel_axes(&mut axes, outputs);
         let channel = |in_group: &Affine, size: usize| group.times(size as i64).plus(in_group);
         let first = axes.len();

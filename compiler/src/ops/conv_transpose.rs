@@ -6,7 +6,7 @@ use super::{
 };
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
-use crate::kernel::{Affine, BufferId, FoldKind, FoldOp};
+use crate::kernel::{self, Affine, BufferId, FoldKind, FoldOp};
 use crate::lower::{FoldSpec, LowerCx, accumulator, pad};
 use crate::tensor::{Scalar, Tensor};
 use crate::types::{Extent, Shape, TensorType};
@@ -182,7 +182,7 @@ impl OpDef for ConvTranspose {
             return cx.map(|_, b| b.constant(zero));
         }
         let rank = self.strides.len();
-        let (features, filter) = (cx.operand_shape(0), cx.operand_shape(1));
+        let (features, filter) = (cx.operand_extents(0), cx.operand_shape(1));
         let count = |strides: &[usize]| {
             let phases = strides.iter().zip(&self.extents).map(|(&s, &e)| s.min(e));
             phases.fold(1usize, usize::saturating_mul)
@@ -190,7 +190,8 @@ impl OpDef for ConvTranspose {
         // The features as they stand, or spread, so that every position sees every element of a window.
         let strides = if count(&self.strides) <= MAX_PHASES { self.strides.clone() } else { vec![1; rank] };
         let apart: Vec<usize> = (0..rank).map(|d| self.strides[d] / strides[d]).collect();
-        let spread = |d: usize| match features[d + 1] {
+        let places: Vec<usize> = features[1..=rank].iter().map(|&extent| cx.fixed(extent)).collect();
+        let spread = |d: usize| match places[d] {
             0 => 0,
             n => (n - 1) * apart[d] + 1,
         };
@@ -210,7 +211,7 @@ impl OpDef for ConvTranspose {
         let mut y = cx.operand(0);
         if low.iter().chain(&high).chain(&interior).any(|&n| n > 0) {
             let mut padded = features.clone();
-            (0..rank).for_each(|d| padded[d + 1] = low[d + 1] + spread(d) + high[d + 1]);
+            (0..rank).for_each(|d| padded[d + 1] = (low[d + 1] + spread(d) + high[d + 1]).into());
             let to = cx.temp(cx.operand_dtype(0), padded);
             let zero = Scalar::zero(cx.operand_dtype(0));
             pad::pad(cx, (y, features), [&low, &high, &interior], zero, to);
@@ -261,8 +262,8 @@ impl ConvTranspose {
         let (form, rank) = (self.form(), strides.len());
         let (to, dtype, filter) = (cx.result(0), cx.result_dtype(0), cx.operand_shape(1));
         let (inputs, outputs) = (filter[rank], filter[rank + 1] / self.groups);
-        let mut axes = vec![cx.result_shape(0)[0]];
-        axes.extend(phases.iter().map(|p| p.count));
+        let mut axes = vec![cx.result_extents(0)[0]];
+        axes.extend(phases.iter().map(|p| kernel::Extent::from(p.count)));
         let [group, input] = form.channel_axes(&mut axes, inputs);
         let channel = |in_group: &Affine, size: usize| group.times(size as i64).plus(in_group);
         let first = axes.len();
@@ -284,7 +285,7 @@ impl ConvTranspose {
         let features = channel(&output, outputs);
         let y_index: Vec<Affine> = batch().chain((0..rank).map(seen)).chain([features.clone()]).collect();
         let w_index: Vec<Affine> = (0..rank).map(element).chain([input.clone(), features]).collect();
-        let fold_axes = phases.iter().map(|p| p.taps).chain([outputs]).collect();
+        let fold_axes = phases.iter().map(|p| p.taps).chain([outputs]).map(kernel::Extent::from).collect();
         cx.fold_to(
             FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes: 1 },
             to,

@@ -13,7 +13,7 @@ use ndarray::Dimension as _;
 
 use super::elementwise::{expect_dtype, expect_operands};
 use crate::diagnostic::Diagnostic;
-use crate::kernel::Affine;
+use crate::kernel::{self, Affine};
 use crate::tensor::{Scalar, Tensor};
 use crate::types::{DType, TensorType};
 
@@ -198,9 +198,9 @@ impl Form<'_> {
 
     /// Adds the axes of groups and of the channels in one to those of a kernel, and gives the group and the channel in it. One
     /// group has no axis.
-    pub fn channel_axes(&self, axes: &mut Vec<usize>, in_group: usize) -> [Affine; 2] {
-        let mut add = |extent| {
-            axes.push(extent);
+    pub fn channel_axes(&self, axes: &mut Vec<kernel::Extent>, in_group: usize) -> [Affine; 2] {
+        let mut add = |extent: usize| {
+            axes.push(extent.into());
             Affine::axis(axes.len() - 1)
         };
         let group = if self.groups > 1 { add(self.groups) } else { Affine::constant(0) };

@@ -3,7 +3,7 @@ use super::elementwise::{expect_dtype, expect_operands, is_number};
 use super::sample::{Case, Sampler};
 use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
-use crate::kernel::{Affine, BodyBuilder, Fold, FoldKind, FoldOp, Stage};
+use crate::kernel::{Affine, BodyBuilder, Extent, Fold, FoldKind, FoldOp, Stage};
 use crate::lower::{LowerCx, accumulator, store};
 use crate::tensor::{Element, Tensor, with_element};
 use crate::types::TensorType;
@@ -72,12 +72,12 @@ impl OpDef for Cumsum {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let (shape, dtype, to) = (cx.operand_shape(0), cx.result_dtype(0), cx.result(0));
-        let axes: Vec<usize> = (0..shape.len()).filter(|&d| d != self.axis).map(|d| shape[d]).collect();
+        let (shape, dtype, to) = (cx.operand_extents(0), cx.result_dtype(0), cx.result(0));
+        let axes: Vec<Extent> = (0..shape.len()).filter(|&d| d != self.axis).map(|d| shape[d]).collect();
         let along = Affine::axis(axes.len());
         let along = match self.reverse {
             false => along,
-            true => along.times(-1).plus_constant(shape[self.axis] as i64 - 1),
+            true => along.times(-1).plus_constant(cx.fixed(shape[self.axis]) as i64 - 1),
         };
         let index: Vec<Affine> = (0..shape.len())
             .map(|d| if d == self.axis { along.clone() } else { Affine::axis(d - usize::from(d > self.axis)) })

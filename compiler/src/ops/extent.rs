@@ -40,8 +40,13 @@ impl OpDef for ExtentOf {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let buffer = cx.constant(Tensor::scalar(Scalar::I64(self.number())));
-        cx.set_result(0, buffer);
+        match cx.extent(self.of) {
+            extent if extent.each().is_some() => cx.map(|_, b| b.extent(extent)),
+            extent => {
+                let buffer = cx.constant(Tensor::scalar(Scalar::I64(extent.most() as i64)));
+                cx.set_result(0, buffer);
+            }
+        }
     }
 
     fn sample(_: &mut Sampler) -> Vec<Case> {

@@ -58,7 +58,7 @@ impl OpDef for Gather {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let indexing = Indexing::new(self.axis, self.batch_axes, &cx.operand_shape(0), &cx.operand_shape(1));
+        let indexing = Indexing::lowered(self.axis, self.batch_axes, cx);
         let axes = indexing.result_axes();
         let site = cx.check_site(1, indexing.bound().max(1));
         let dtype = cx.result_dtype(0);

@@ -4,7 +4,8 @@ use super::IndexFault;
 use super::elementwise::expect_dtype;
 use super::sample::Sampler;
 use crate::diagnostic::Diagnostic;
-use crate::kernel::Affine;
+use crate::kernel::{Affine, most};
+use crate::lower::LowerCx;
 use crate::tensor::{Element as _, Tensor};
 use crate::types::{DType, Extent, Shape, TensorType, dense_strides};
 
@@ -20,6 +21,13 @@ impl Indexing {
     /// The indexing of tensors with these shapes, which [`infer`](Indexing::infer) accepted.
     pub fn new(axis: usize, batch: usize, table: &[usize], indices: &[usize]) -> Indexing {
         Indexing { axis, batch, table: table.to_vec(), indices: indices.to_vec() }
+    }
+
+    /// The indexing of operands 0 and 1 of a node.
+    pub fn lowered(axis: usize, batch: usize, cx: &LowerCx<'_>) -> Indexing {
+        let (table, indices) = (cx.operand_extents(0), cx.operand_extents(1));
+        cx.fixed(table[axis]);
+        Indexing::new(axis, batch, &most(&table), &cx.row_major(&indices))
     }
 
     /// Shape of the result.
@@ -57,11 +65,6 @@ impl Indexing {
         self.table[self.axis]
     }
 
-    /// Extents of the index axes `i..`.
-    pub fn index_extents(&self) -> Vec<usize> {
-        self.indices[self.batch..].to_vec()
-    }
-
     /// Extents of the result.
     pub fn result_shape(&self) -> Vec<usize> {
         [&self.table[..self.axis], &self.indices[self.batch..], &self.table[self.axis + 1..]].concat()
@@ -89,16 +92,15 @@ impl Indexing {
         [&result[..self.axis], &[Affine::constant(0)], &result[self.axis + own..]].concat()
     }
 
-    /// The axes of a kernel over everything but the rows, then, in its terms, the coordinate of the table (with the row
-    /// as the stage's axis) and the coordinate of the result (with the index axes as the fold's).
-    pub fn scatter_axes(&self) -> (Vec<usize>, Vec<Affine>, Vec<Affine>) {
-        let axes = [&self.table[..self.axis], &self.table[self.axis + 1..]].concat();
-        let (outer, all, own) = (self.axis, axes.len(), self.indices.len() - self.batch);
+    /// In terms of the axes of a kernel over everything but the rows, the coordinate of the table (with the row as the
+    /// stage's axis) and the coordinate of the result (with the index axes as the fold's).
+    pub fn scatter_axes(&self) -> (Vec<Affine>, Vec<Affine>) {
+        let (outer, all, own) = (self.axis, self.table.len() - 1, self.indices.len() - self.batch);
         let axis = Affine::axis;
         let table = (0..outer).map(axis).chain([axis(all)]).chain((outer..all).map(axis)).collect();
         let result =
             (0..outer).map(axis).chain((all..all + own).map(axis)).chain((outer..all).map(axis)).collect();
-        (axes, table, result)
+        (table, result)
     }
 
     /// For every element of the result, in order, its row-major position in the table.

@@ -58,7 +58,7 @@ impl OpDef for Iota {
     fn lower(&self, cx: &mut LowerCx<'_>) {
         let (axis, dtype) = (self.axis, self.dtype);
         // An i32 index stays in 32-bit lanes.
-        let small = cx.result_shape(0)[axis] <= 1 << 31 && dtype.bytes() == 4;
+        let small = cx.result_extents(0)[axis].most() <= 1 << 31 && dtype.bytes() == 4;
         let index = if small { DType::I32 } else { DType::I64 };
         cx.map(|_, b| b.convert(b.index(Affine::axis(axis), index), dtype));
     }

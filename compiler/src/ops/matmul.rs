@@ -87,7 +87,7 @@ impl OpDef for Matmul {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let (to, dtype, axes) = (cx.result(0), cx.result_dtype(0), cx.result_shape(0));
+        let (to, dtype, axes) = (cx.result(0), cx.result_dtype(0), cx.result_extents(0));
         let batch = axes.len() - 2;
         let (m, n, k) = (Affine::axis(batch), Affine::axis(batch + 1), Affine::axis(batch + 2));
         let index = |x: &Affine, y: &Affine, transposed: bool| {
@@ -95,7 +95,7 @@ impl OpDef for Matmul {
             (0..batch).map(Affine::axis).chain(matrix).collect::<Vec<_>>()
         };
         let (a_index, b_index) = (index(&m, &k, self.transpose_a), index(&k, &n, self.transpose_b));
-        let a_shape = cx.operand_shape(0);
+        let a_shape = cx.operand_extents(0);
         let contracted = a_shape[batch + usize::from(!self.transpose_a)];
         let spec = FoldSpec { axes, kind: FoldKind::Reduce, fold_axes: vec![contracted], lanes: 1 };
         cx.fold(

@@ -55,7 +55,7 @@ impl OpDef for OneHot {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let (rank, dtype, index) = (cx.operand_shape(0).len(), self.dtype, cx.operand_dtype(0));
+        let (rank, dtype, index) = (cx.operand_rank(0), self.dtype, cx.operand_dtype(0));
         cx.map(|cx, b| {
             let here = b.eq(cx.load(b, cx.operand(0), identity(rank)), b.index(Affine::axis(rank), index));
             match dtype {

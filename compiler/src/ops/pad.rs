@@ -100,7 +100,7 @@ impl OpDef for Pad {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let (from, to) = ((cx.operand(0), cx.operand_shape(0)), cx.result(0));
+        let (from, to) = ((cx.operand(0), cx.operand_extents(0)), cx.result(0));
         let fill = Scalar::F64(self.value).convert(cx.result_dtype(0));
         pad::pad(cx, from, [&self.low, &self.high, &self.interior], fill, to);
     }

@@ -65,7 +65,8 @@ pub fn eval(cx: &EvalCx<'_>, key: u64, dtype: DType, shape: &[usize], draw: Draw
 
 /// Adds the kernel that computes the numbers.
 pub fn lower(cx: &mut LowerCx<'_>, key: u64, draw: Draw) {
-    let (state, dtype, shape) = (cx.random_state(), cx.result_dtype(0), cx.result_shape(0));
+    let (state, dtype) = (cx.random_state(), cx.result_dtype(0));
+    let shape = cx.row_major(&cx.result_extents(0));
     let element = row_major(&shape, &identity(shape.len()));
     cx.map(|cx, b| {
         let word = |n: i64| cx.load(b, state, vec![Affine::constant(n)]);

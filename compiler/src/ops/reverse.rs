@@ -54,10 +54,10 @@ impl OpDef for Reverse {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let shape = cx.operand_shape(0);
+        let shape = cx.operand_extents(0);
         let index = (0..shape.len())
             .map(|d| match self.axes.contains(&d) {
-                true => Affine::axis(d).times(-1).plus_constant(shape[d] as i64 - 1),
+                true => Affine::axis(d).times(-1).plus_constant(cx.fixed(shape[d]) as i64 - 1),
                 false => Affine::axis(d),
             })
             .collect();

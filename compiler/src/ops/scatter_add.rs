@@ -74,15 +74,17 @@ impl OpDef for ScatterAdd {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let indexing = Indexing::new(self.axis, self.batch_axes, &cx.operand_shape(0), &cx.operand_shape(1));
+        let indexing = Indexing::lowered(self.axis, self.batch_axes, cx);
         let site = cx.check_site(1, indexing.bound().max(1));
         let to = cx.result(0);
         // The kernel's axes are those that no index chooses: the same point owns a whole column of rows.
-        let (axes, whole, updated) = indexing.scatter_axes();
+        let (whole, updated) = indexing.scatter_axes();
+        let mut axes = cx.operand_extents(0);
+        axes.remove(self.axis);
         let copy = {
             let b = BodyBuilder::new();
             let value = cx.load(&b, cx.operand(0), whole.clone());
-            Stage { axes: vec![indexing.bound()], fold: None, body: b.finish(), stores: vec![store(value, to, whole)] }
+            Stage { axes: vec![indexing.bound().into()], fold: None, body: b.finish(), stores: vec![store(value, to, whole)] }
         };
         let b = BodyBuilder::new();
         let index = cx.load(&b, cx.operand(1), indexing.indices_index(&updated));
@@ -95,7 +97,7 @@ impl OpDef for ScatterAdd {
         };
         let fold = Fold {
             kind: FoldKind::Scan,
-            axes: indexing.index_extents(),
+            axes: cx.operand_extents(1).split_off(self.batch_axes),
             lanes: 1,
             body: BodyBuilder::new().finish(),
             accumulators: vec![],

@@ -92,7 +92,7 @@ impl OpDef for Windows {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let rank = cx.operand_shape(0).len();
+        let rank = cx.operand_rank(0);
         let mut index = crate::lower::identity(rank);
         for (n, &axis) in self.axes.iter().enumerate() {
             let within = Affine::axis(rank + n).times(self.dilation[n] as i64);

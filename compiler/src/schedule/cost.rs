@@ -6,8 +6,8 @@
 
 use crate::codegen::{Vectors, accumulators_fit, fold_operands, instruction_counts};
 use crate::kernel::{
-    Affine, Axis, BinaryOp, Body, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Stage,
-    UnaryOp,
+    self, Affine, Axis, BinaryOp, Body, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId,
+    Stage, UnaryOp,
 };
 
 /// Cycles of an instruction.
@@ -42,7 +42,7 @@ pub(super) enum Leaf {
 impl Model<'_> {
     /// Extents of the kernel's and the stage's axes.
     pub(super) fn extents(&self) -> Vec<usize> {
-        self.kernel.axes.iter().chain(&self.stage.axes).copied().collect()
+        self.kernel.axes.iter().chain(&self.stage.axes).map(|e| e.most()).collect()
     }
 
     /// Number of points of the stage.
@@ -99,7 +99,7 @@ impl Model<'_> {
         let extent = match leaf {
             Leaf::Point => 1,
             Leaf::Points(axis, _) => self.extents()[axis],
-            Leaf::Elements(_) => self.stage.fold.as_ref().and_then(|f| f.axes.last().copied()).unwrap_or(1),
+            Leaf::Elements(_) => self.stage.fold.as_ref().and_then(|f| f.axes.last()).map_or(1, |e| e.most()),
         };
         let share = |lanes: usize| self.vectors_of(extent, lanes) as f64 / extent.max(1) as f64;
         let fold = self.stage.fold.as_ref().map_or(0.0, |fold| {
@@ -107,7 +107,7 @@ impl Model<'_> {
             let element = self.body(&fold.body, &roots, axis, lanes)
                 + INSTRUCTION * fold.accumulators.len() as f64
                 + if fold.lanes == 1 && leaf == Leaf::Point { TURN } else { 0.0 };
-            element * fold.axes.iter().map(|&e| e as f64).product::<f64>() * share(lanes)
+            element * kernel::points(&fold.axes) as f64 * share(lanes)
         });
         let body_lanes = if matches!(leaf, Leaf::Elements(_)) { 1 } else { lanes };
         let stores = self.stage.stores.iter().map(|s| {
@@ -119,7 +119,7 @@ impl Model<'_> {
             self.body(&self.stage.body, &self.stage.stored(), axis, body_lanes) + stores.sum::<f64>() + TURN;
         let fold_share = if matches!(leaf, Leaf::Elements(_)) { 1.0 } else { share(lanes) };
         let scan = match &self.stage.fold {
-            Some(fold) if fold.kind == FoldKind::Scan => fold.axes.iter().map(|&e| e as f64).product(),
+            Some(fold) if fold.kind == FoldKind::Scan => kernel::points(&fold.axes) as f64,
             _ => 1.0,
         };
         fold + body * fold_share * scan

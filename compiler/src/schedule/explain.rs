@@ -67,7 +67,11 @@ fn tile(schedule: &StageSchedule, cost: &TileCost) -> String {
 fn threads(kernel: &Kernel, cycles: f64) -> String {
     let chunks = match kernel.schedule.chunks {
         Some(chunks) => {
-            format!("{} chunks along i{}", kernel.axes[chunks.axis].div_ceil(chunks.block), chunks.axis)
+            format!(
+                "{} chunks along i{}",
+                kernel.axes[chunks.axis].most().div_ceil(chunks.block),
+                chunks.axis
+            )
         }
         None => "one chunk".to_owned(),
     };

@@ -18,7 +18,7 @@ pub use explain::explain;
 use cranelift_entity::EntityRef;
 
 use crate::codegen::{Target, check, dependencies, fold_operands};
-use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule};
+use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule, most};
 use cost::{Leaf, Model};
 use tile::TileCost;
 
@@ -124,10 +124,10 @@ fn choose_chunks(
     cycles: f64,
 ) -> Option<Chunks> {
     let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
-    let bytes = local_bytes(f, kernel);
+    let (bytes, extents) = (local_bytes(f, kernel), most(&kernel.axes));
     let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
     let cut = |axis: Axis, unit: usize| {
-        let extent = kernel.axes[axis];
+        let extent = extents[axis];
         let block = extent.div_ceil(count.min(extent.max(1))).next_multiple_of(unit);
         (block < extent).then_some(Chunks { axis, block })
     };
@@ -139,24 +139,24 @@ fn choose_chunks(
         _ => None,
     });
     let Some((stage, schedule, row, col)) = tile else {
-        let enough = |axis: &Axis| kernel.axes[*axis] >= wanted;
+        let enough = |axis: &Axis| extents[*axis] >= wanted;
         let axis = (0..axis_count)
             .find(enough)
-            .or_else(|| (0..axis_count).max_by_key(|&axis| (kernel.axes[axis], axis_count - axis)))?;
+            .or_else(|| (0..axis_count).max_by_key(|&axis| (extents[axis], axis_count - axis)))?;
         let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
         return cut(axis, if innermost { CHUNK_UNIT } else { 1 });
     };
     // Chunks along the columns repeat nothing of what is packed, and share the vector operand out. Chunks along an axis that
     // the panel does not depend on would pack it again.
     let repeats = |axis: Axis| repacks(stage, schedule, axis);
-    let columns = (bytes == 0 && col.0 < axis_count && kernel.axes[col.0] >= 2 * col.1).then_some(col);
+    let columns = (bytes == 0 && col.0 < axis_count && extents[col.0] >= 2 * col.1).then_some(col);
     let others = (0..axis_count)
         .filter(|&axis| axis != row.0 && axis != col.0 && !repeats(axis))
         .map(|axis| (axis, 1));
     let rows = (row.0 < axis_count).then_some(row);
     let mut best: Option<(f64, Chunks)> = None;
     for chunks in columns.into_iter().chain(others).chain(rows).filter_map(|(axis, unit)| cut(axis, unit)) {
-        let share = evenness(kernel.axes[chunks.axis], chunks.block);
+        let share = evenness(extents[chunks.axis], chunks.block);
         if best.is_none_or(|(known, _)| share > known * BETTER) {
             best = Some((share, chunks));
         }

@@ -4,7 +4,7 @@ use cranelift_entity::{EntityRef, SecondaryMap};
 
 use super::cost::Model;
 use crate::codegen::{Axes, accumulators_fit, dependencies, fold_operands};
-use crate::kernel::{Access, Axis, Body, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule};
+use crate::kernel::{Access, Axis, Body, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule, points};
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
 /// broadcast value: of the shapes that fit 16 registers the one that reached most, 48 GFLOP/s of 59 (4×12: 27, 2×16: 27,
@@ -141,7 +141,7 @@ impl Candidate<'_> {
     fn evaluate(&self, model: &Model<'_>) -> (StageSchedule, TileCost) {
         let extents = model.extents();
         let (rows, cols) = (extents[self.row_axis], extents[self.col_axis]);
-        let elements: f64 = self.fold.axes.iter().map(|&e| e as f64).product();
+        let elements: f64 = points(&self.fold.axes) as f64;
         let innermost = extents.len() + self.fold.axes.len() - 1;
         let vectors = self.loads(model, self.operands[1 - self.row_operand], self.col_axis);
         let (consecutive, conflicts) = (vectors.consecutive, vectors.conflicts);

@@ -83,7 +83,7 @@ pub struct EntryRecord {
     pub params: Span,
     /// What it writes, in order: [`TensorRecord`]s.
     pub results: Span,
-    /// The batch sizes that it was compiled for, ascending: [`VariantRecord`]s. One, if it does not depend on any.
+    /// What it was compiled for: [`VariantRecord`]s. One, if it does not depend on the batch size.
     pub variants: Span,
     /// Any of [`EntryRecord::EXCLUSIVE`] and [`EntryRecord::SYMBOLIC`].
     pub flags: u32,
@@ -98,16 +98,34 @@ impl EntryRecord {
     pub const SYMBOLIC: u32 = 2;
 }
 
-/// An entry point at one batch size.
+/// An entry point at one batch size, or at all from one to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct VariantRecord {
-    /// The batch size; 1 where none matters.
-    pub n: u64,
-    /// Floating-point operations of a call.
+    /// The smallest batch size; 1 where none matters.
+    pub first: u64,
+    /// The largest batch size.
+    pub last: u64,
+    /// Floating-point operations of a call, with the largest batch size.
     pub flops: u64,
     /// What its index checks compare, by site: [`CheckRecord`]s.
     pub checks: Span,
+}
+
+impl VariantRecord {
+    /// The one for a batch size: of several that take it, the one that is for the fewest.
+    pub fn of(variants: &[VariantRecord], n: u64) -> Option<&VariantRecord> {
+        variants.iter().filter(|v| (v.first..=v.last).contains(&n)).min_by_key(|v| v.last - v.first)
+    }
+
+    /// Every batch size that one of them is for, ascending.
+    pub fn sizes(variants: &[VariantRecord]) -> impl Iterator<Item = u64> {
+        let after = |n: u64| {
+            let next = variants.iter().filter(|v| v.last > n).map(|v| v.first.max(n + 1));
+            next.min()
+        };
+        core::iter::successors(after(0), move |&n| after(n))
+    }
 }
 
 /// An index check: which tensor holds the indices, and what they must be below.

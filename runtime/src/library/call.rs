@@ -31,17 +31,19 @@ pub unsafe fn call(
         let program = reporter.program();
         let Some(record) = program.entries().get(entry as usize) else { return Err(Status::NotFound.into()) };
         let variant = variant(reporter, program, record, n)?;
+        // Where no batch size matters, it is 1.
+        let n = n.clamp(variant.first, variant.last);
         let (params, results) = (program.params(record), program.results(record));
         // SAFETY: by this function's contract.
         let args = unsafe { core::slice::from_raw_parts(args, params.len() + results.len()) };
-        check_arguments(reporter, program, (params, results), variant.n, args)?;
+        check_arguments(reporter, program, (params, results), n, args)?;
         let is_exclusive = record.flags & EntryRecord::EXCLUSIVE != 0;
         let access = if is_exclusive { Access::Exclusive } else { Access::Shared };
         let called = handle.with(|instance| {
             // SAFETY: state and scratch are the instance's, whose layout is the program's; `access` says whether
             // variables are assigned; the arguments were checked.
             instance.run_with(access, |ctx, state, scratch| unsafe {
-                (artefact.call)(ctx, state, scratch, entry, variant.n, args.as_ptr())
+                (artefact.call)(ctx, state, scratch, entry, n, args.as_ptr())
             })
         });
         called.map_err(|failure| explain(reporter, program, record, variant, failure))
@@ -74,13 +76,16 @@ fn variant<'a>(
 ) -> Result<&'a VariantRecord, Reason> {
     let variants = program.variants(entry);
     let is_symbolic = entry.flags & EntryRecord::SYMBOLIC != 0;
-    let found = if is_symbolic { variants.iter().find(|v| v.n == n) } else { variants.first() };
+    let found = if is_symbolic { VariantRecord::of(variants, n) } else { variants.first() };
     found.ok_or_else(|| {
         let sizes = fmt::from_fn(|f| {
-            variants
-                .iter()
-                .enumerate()
-                .try_for_each(|(at, v)| write!(f, "{}{}", if at > 0 { ", " } else { "" }, v.n))
+            variants.iter().enumerate().try_for_each(|(at, v)| {
+                let separator = if at > 0 { ", " } else { "" };
+                match v.first == v.last {
+                    true => write!(f, "{separator}{}", v.last),
+                    false => write!(f, "{separator}{} to {}", v.first, v.last),
+                }
+            })
         });
         reporter.say(
             Status::BatchSize,

@@ -3,7 +3,7 @@
 use super::handle;
 use super::message::{Reason, Reporter};
 use super::program::element_type;
-use crate::abi::{ABI_VERSION, Artefact, EntryRecord, Status, TensorRecord};
+use crate::abi::{ABI_VERSION, Artefact, EntryRecord, Status, TensorRecord, VariantRecord};
 use core::ffi::c_char;
 
 /// A variable, parameter or result, for C.
@@ -105,7 +105,7 @@ pub unsafe fn entry(artefact: &Artefact, at: usize, out: *mut EntryInfo) -> i32 
             name: r.program().text(entry.name).as_ptr().cast(),
             params: entry.params.count,
             results: entry.results.count,
-            batch_sizes: entry.variants.count,
+            batch_sizes: VariantRecord::sizes(r.program().variants(entry)).count() as u32,
             is_symbolic: u32::from(entry.flags & EntryRecord::SYMBOLIC != 0),
             is_exclusive: u32::from(entry.flags & EntryRecord::EXCLUSIVE != 0),
             reserved: 0,
@@ -162,11 +162,11 @@ unsafe fn describe<T>(artefact: &Artefact, out: *mut T, info: impl FnOnce(Report
     })
 }
 
-/// A batch size that an entry point was compiled for, in ascending order; 0 if there is none at this position.
+/// A batch size that an entry point takes, in ascending order; 0 if there is none at this position.
 pub fn batch_size(artefact: &Artefact, entry: usize, at: usize) -> usize {
     let program = Reporter { artefact }.program();
     let variants = program.entries().get(entry).map(|entry| program.variants(entry));
-    variants.and_then(|all| all.get(at)).map_or(0, |variant| variant.n as usize)
+    variants.and_then(|all| VariantRecord::sizes(all).nth(at)).map_or(0, |n| n as usize)
 }
 
 /// Elements of all variables that training changes, without slots of optimizers.

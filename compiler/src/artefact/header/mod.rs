@@ -139,7 +139,7 @@ impl<'a> Header<'a> {
         let is_training = |e: &&EntrySource| e.name.contains("train") || e.name.contains("step");
         let entry = self.source.entries.iter().find(is_training).or(self.source.entries.first());
         if let Some(entry) = entry {
-            let n = entry.variants.last().map_or(1, |v| v.n);
+            let n = entry.variants.last().map_or(1, |v| v.last);
             let mut call = vec![first.to_owned()];
             call.extend(entry.is_symbolic.then(|| n.to_string()));
             for ((tensor, passed), name) in entry.c_arguments().zip(names::arguments(entry)) {
@@ -232,7 +232,11 @@ impl<'a> Header<'a> {
         let does = if changes { "Changes variables." } else { "Changes no variable." };
         let mut text = format!("/*\n * `{}` of the model. {does}\n *\n", entry.name.replace("*/", "* /"));
         if entry.is_symbolic {
-            let sizes = entry.variants.iter().map(|v| v.n.to_string()).collect::<Vec<_>>().join(", ");
+            let sizes = entry.variants.iter().map(|v| match v.first == v.last {
+                true => v.last.to_string(),
+                false => format!("{} to {}", v.first, v.last),
+            });
+            let sizes = sizes.collect::<Vec<_>>().join(", ");
             writeln!(text, " *     n: batch size, one of {sizes}").expect("texts can be written to");
         }
         for (at, (tensor, name)) in entry.arguments().zip(names::arguments(entry)).enumerate() {

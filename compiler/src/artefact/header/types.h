@@ -22,7 +22,7 @@ typedef struct NAME_entry_info {
     const char *name;
     uint32_t params;
     uint32_t results;
-    uint32_t batch_sizes; /* how many it was compiled for */
+    uint32_t batch_sizes; /* how many it takes */
     uint32_t has_batch; /* its function takes the batch size */
     uint32_t changes_variables;
     uint32_t reserved;

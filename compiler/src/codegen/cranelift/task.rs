@@ -8,7 +8,6 @@ use cranelift_module::Module;
 
 use super::emitter::CraneliftEmitter;
 use crate::codegen::access::Bases;
-use crate::codegen::layout::Layout;
 use crate::codegen::loops::Emission;
 use crate::codegen::task::{Parameters, Task, task_signature};
 use crate::codegen::{CodegenError, Target, fpmode, frame};
@@ -30,9 +29,9 @@ pub(in crate::codegen) fn build_task(
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
-    if task.chunks > 0 {
+    if task.chunks.most() > 0 {
         let saved = mode.enter(module, &mut builder);
-        let (context, bases, parameters) = load_parameters(&mut builder, entry, &task.layout);
+        let (context, bases, parameters) = load_parameters(&mut builder, entry, task);
         let e = CraneliftEmitter::new(&mut builder, target, context, &task.fills());
         task.emit(&mut Emission { e, bases }, &parameters);
         saved.leave(&mut builder);
@@ -47,7 +46,7 @@ pub(in crate::codegen) fn build_task(
 fn load_parameters(
     builder: &mut FunctionBuilder<'_>,
     entry: Block,
-    layout: &Layout,
+    task: &Task<'_>,
 ) -> (Value, Bases<Value>, Parameters<Value>) {
     let [frame, begin, end, worker] = *builder.block_params(entry) else {
         unreachable!("a task has four parameters")
@@ -56,12 +55,13 @@ fn load_parameters(
         |offset: usize| builder.ins().load(types::I64, MemFlagsData::trusted(), frame, offset as i32);
     let context = field(frame::CONTEXT);
     let mut buffers = SecondaryMap::new();
-    for (n, &buffer) in layout.framed.iter().enumerate() {
+    for (n, &buffer) in task.layout.framed.iter().enumerate() {
         buffers[buffer] = Some(field(frame::buffer(n)));
     }
+    let batch = task.depends_on_batch().then(|| field(frame::batch(task.layout.framed.len())));
     let (base, stride) = (field(frame::WORKER_BASE), field(frame::WORKER_STRIDE));
     let worker = builder.ins().uextend(types::I64, worker);
     let offset = builder.ins().imul(worker, stride);
     let worker = builder.ins().iadd(base, offset);
-    (context, Bases { buffers, panel: None }, Parameters { begin, end, worker })
+    (context, Bases { buffers, panel: None, batch }, Parameters { begin, end, worker })
 }

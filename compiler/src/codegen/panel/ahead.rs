@@ -40,6 +40,10 @@ impl<'k, W: Copy> Panel<'k, W> {
     ) -> Option<Ahead> {
         let &StageSchedule::Tile { row_axis, rows: tile_rows, .. } = code.schedule else { return None };
         let &[elements] = self.fold.axes.as_slice() else { return None };
+        if elements.each().is_some() {
+            return None;
+        }
+        let elements = elements.most();
         let (rows, cols) = (code.extents[row_axis], code.extents[self.col_axis]);
         let bytes = elements.saturating_mul(cols).saturating_mul(self.shape.dtype.bytes());
         // With more rows than elements, copying is a small part of the work.

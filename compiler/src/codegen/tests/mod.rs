@@ -3,6 +3,7 @@
 mod folds;
 mod instructions;
 mod random;
+mod ranges;
 mod refused;
 mod tiles;
 mod views;

@@ -4,10 +4,10 @@ use cranelift_module::default_libcall_names;
 use cranelift_object::object::{File, Object, ObjectSymbol};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
-use crate::codegen::kernel::{dump, emit_kernel};
+use crate::codegen::kernel::{KnownCode, dump, emit_kernel};
 use crate::codegen::testing::{function, schedule, scheduled, strip};
 use crate::codegen::{CodegenError, Target};
-use crate::kernel::{KernelFunction, StageSchedule, UnaryOp};
+use crate::kernel::{KernelFunction, StageSchedule, UnaryOp, fixed};
 
 const ROUNDS: &str = r#"kernels @t {
   buffer buf0 "x" : f32[40,20] param 0
@@ -40,7 +40,7 @@ fn tile(rows: usize, cols: usize, lanes: usize) -> StageSchedule {
 fn refusal(f: &KernelFunction, target: &Target) -> String {
     let isa = target.isa().unwrap();
     let mut module = ObjectModule::new(ObjectBuilder::new(isa, "t", default_libcall_names()).unwrap());
-    match emit_kernel(&mut module, target, f, &f.kernels[0]) {
+    match emit_kernel(&mut module, target, f, &f.kernels[0], &mut KnownCode::default()) {
         Err(e @ CodegenError::Kernel { .. }) => e.to_string(),
         other => panic!("expected a refusal, found {other:?}"),
     }
@@ -97,7 +97,7 @@ fn scratch_that_exceeds_the_address_space() {
 }"#;
     let mut f = function(text);
     for buffer in f.buffers.values_mut() {
-        buffer.shape = vec![1 << 40, 1 << 20];
+        buffer.shape = fixed(&[1 << 40, 1 << 20]);
     }
     for store in &mut f.kernels[0].stages[0].stores {
         store.index.push(crate::kernel::Affine::constant(0));
@@ -124,7 +124,7 @@ fn code_for_every_target_needs_nothing_from_outside() {
             let f = scheduled(&f, &schedule(Some((0, 7)), &[stage]));
             let builder = ObjectBuilder::new(target.isa().unwrap(), "t", default_libcall_names()).unwrap();
             let mut module = ObjectModule::new(builder);
-            emit_kernel(&mut module, &target, &f, &f.kernels[0])
+            emit_kernel(&mut module, &target, &f, &f.kernels[0], &mut KnownCode::default())
                 .unwrap_or_else(|e| panic!("{target}: {e:?}"));
             let bytes = module.finish().emit().unwrap();
             let file = File::parse(&*bytes).unwrap();

@@ -187,7 +187,7 @@ fn indices_out_of_range_are_reported_and_replaced_by_the_nearest() {
             let code = compile(&f, target);
             let buffers = Buffers::new(&f, Inputs::Rule(plain));
             let mut context = Context { report_index_error: Some(record), ..Context::serial() };
-            code.run(&f, &buffers, &mut context);
+            code.run(&f, None, &buffers, &mut context);
             let error = &context.index_error;
             assert_eq!((error.site, error.position, error.value), (0, 6, last.parse().unwrap()));
             let good = scheduled(
@@ -195,11 +195,11 @@ fn indices_out_of_range_are_reported_and_replaced_by_the_nearest() {
                 &schedule(None, &[StageSchedule::Scalar]),
             );
             let same = Buffers::new(&good, Inputs::Rule(plain));
-            compile(&good, target).run(&good, &same, &mut Context::serial());
+            compile(&good, target).run(&good, None, &same, &mut Context::serial());
             assert_eq!(buffers.results(&f), same.results(&good));
             // Without a hook, the flag alone says it.
             let mut bare = Context::serial();
-            code.run(&f, &buffers, &mut bare);
+            code.run(&f, None, &buffers, &mut bare);
             assert_eq!(*bare.index_error.flag.get_mut(), IndexError::UNLOCATED);
         }
     }
@@ -242,7 +242,7 @@ fn what_is_live_survives_a_report() {
             let f = scheduled(&function(SUMS), &schedule);
             let buffers = Buffers::new(&f, Inputs::Rule(plain));
             let mut context = Context { report_index_error: Some(record), ..Context::serial() };
-            compile(&f, &target).run(&f, &buffers, &mut context);
+            compile(&f, &target).run(&f, None, &buffers, &mut context);
             assert!([-2, 5, 9].contains(&context.index_error.value));
             assert_eq!(buffers.results(&f), expected, "{target} {:?}", target.vectors());
         }

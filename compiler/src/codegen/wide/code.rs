@@ -28,7 +28,7 @@ pub(super) struct Slot(u32);
 entity_impl!(Slot, "slot");
 
 /// Which physical registers can hold a virtual one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Class {
     /// Words, scalar integers and bools.
     General,

@@ -1,8 +1,8 @@
 //! Recorded code as bytes: position independent, with its constants behind it.
 //!
-//! Blocks that seldom run are placed behind all others.
+//! Blocks that seldom run are placed behind all others, and behind them, once, what all reports of a function share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bessemer_runtime::abi::{Context, IndexError};
 use cranelift_entity::EntityRef;
@@ -20,20 +20,23 @@ use super::simplify::simplify;
 
 /// Innermost loops start at a multiple of this many bytes.
 const LOOP_ALIGNMENT: usize = 32;
-/// Bytes at the start of what a report keeps: the context, the position and the index.
+/// Bytes at the start of what a report keeps: the context, the position, the index and the site.
 const REPORTED: i32 = 64;
+/// Bytes on the stack while what reports share runs: where it returns to, and as much to keep the stack aligned.
+const CALLED: i32 = 16;
 
 /// The bytes of a function, to be placed at a multiple of 64.
 pub(super) fn encode(mut code: Code) -> Vec<u8> {
     simplify(&mut code);
     let allocation = allocate(&mut code);
     let live = reports(&code, &allocation);
-    let kept = live.values().map(|regs| REPORTED + regs.iter().map(|r| i32::from(r.2)).sum::<i32>());
-    let frame = Frame::new(&code, &allocation, kept.max().unwrap_or(0));
+    let kept = live.as_ref().map_or(0, |regs| REPORTED + regs.iter().map(|r| i32::from(r.2)).sum::<i32>());
+    let frame = Frame::new(&code, &allocation, kept);
     let labels = code.blocks.keys().collect::<Vec<_>>();
     let mut out = Assembler::new();
     let labels = labels.iter().map(|_| out.label()).collect();
-    let mut encoder = Encoder { code: &code, allocation: &allocation, frame: &frame, labels, live, out };
+    let reporter = live.map(|live| (out.label(), live));
+    let mut encoder = Encoder { code: &code, allocation: &allocation, frame: &frame, labels, reporter, out };
     encoder.function();
     encoder.out.finish(&code.pool)
 }
@@ -41,9 +44,9 @@ pub(super) fn encode(mut code: Code) -> Vec<u8> {
 /// A physical register and how many of its bytes count.
 type Physical = (Class, u8, u8);
 
-/// For every report, by the number of its step: what is live across it and a call may overwrite.
-fn reports(code: &Code, allocation: &Allocation) -> HashMap<u32, Vec<Physical>> {
-    let mut all = HashMap::new();
+/// What is live across any report and a call may overwrite; nothing if there is no report.
+fn reports(code: &Code, allocation: &Allocation) -> Option<Vec<Physical>> {
+    let mut all: Option<BTreeMap<(Class, u8), u8>> = None;
     for (id, block) in &code.blocks {
         for (n, step) in block.steps.iter().enumerate() {
             if !matches!(step, Step::Report(_)) {
@@ -60,10 +63,14 @@ fn reports(code: &Code, allocation: &Allocation) -> HashMap<u32, Vec<Physical>> 
                 let keeps = class == Class::General && KEPT.contains(&number);
                 (!keeps).then_some((class, number, code.regs[reg].bytes))
             });
-            all.insert(number, kept.collect());
+            let all = all.get_or_insert_default();
+            for (class, number, bytes) in kept {
+                let most = all.entry((class, number)).or_default();
+                *most = bytes.max(*most);
+            }
         }
     }
-    all
+    Some(all?.into_iter().map(|((class, number), bytes)| (class, number, bytes)).collect())
 }
 
 struct Encoder<'c> {
@@ -71,7 +78,8 @@ struct Encoder<'c> {
     allocation: &'c Allocation,
     frame: &'c Frame,
     labels: Vec<Label>,
-    live: HashMap<u32, Vec<Physical>>,
+    /// Where what all reports share begins, and what it keeps.
+    reporter: Option<(Label, Vec<Physical>)>,
     out: Assembler,
 }
 
@@ -87,10 +95,11 @@ impl Encoder<'_> {
                 self.out.align(LOOP_ALIGNMENT);
             }
             self.out.place(self.label(id));
-            for (step, number) in block.steps.iter().zip(self.allocation.liveness.starts[id]..) {
-                self.step(step, number);
-            }
+            block.steps.iter().for_each(|step| self.step(step));
             self.exit(block, order.get(n + 1).copied());
+        }
+        if let Some((label, kept)) = self.reporter.take() {
+            self.reporter(label, &kept);
         }
     }
 
@@ -208,7 +217,7 @@ impl Encoder<'_> {
         }
     }
 
-    fn step(&mut self, step: &Step, number: u32) {
+    fn step(&mut self, step: &Step) {
         match *step {
             Step::Inst(ref inst) => self.inst(inst),
             Step::Copy { to, from } => {
@@ -248,7 +257,7 @@ impl Encoder<'_> {
                 self.out.op1(Opcode::Idiv_rm64, divisor);
                 self.out.op2(Opcode::Mov_r64_rm64, quotient, Register::RAX);
             }
-            Step::Report(ref report) => self.report(report, number),
+            Step::Report(ref report) => self.report(report),
         }
     }
 
@@ -278,10 +287,22 @@ impl Encoder<'_> {
         self.out.reg_memory(opcode, name(number, view), stack(at));
     }
 
-    /// Calls the function that the context names, or, if it names none, sets the flag.
-    fn report(&mut self, report: &Report, number: u32) {
-        let kept = self.live.get(&number).cloned().unwrap_or_default();
+    /// Says what is reported, and calls what all reports share.
+    fn report(&mut self, report: &Report) {
         let start = self.frame.kept;
+        for (n, reg) in [report.context, report.position, report.index].into_iter().enumerate() {
+            self.keep(Class::General, self.number(reg), 8, start + 8 * n as i32);
+        }
+        self.out.memory_number(Opcode::Mov_rm32_imm32, stack(start + 24), report.site.cast_signed());
+        if let Some((label, _)) = self.reporter {
+            self.out.jump(Opcode::Call_rel32_64, label);
+        }
+    }
+
+    /// Calls the function that the context names, or, if it names none, sets the flag. Keeps all registers that a report asks
+    /// it to.
+    fn reporter(&mut self, label: Label, kept: &[Physical]) {
+        let start = self.frame.kept + CALLED;
         let places = || {
             kept.iter().scan(start + REPORTED, |next, &(class, number, bytes)| {
                 let at = *next;
@@ -289,13 +310,12 @@ impl Encoder<'_> {
                 Some((class, number, bytes, at))
             })
         };
+        self.out.place(label);
+        self.out.reg_number(Opcode::Sub_rm64_imm32, Register::RSP, 8);
         for (class, number, bytes, at) in places() {
             self.keep(class, number, bytes, at);
         }
-        for (n, reg) in [report.context, report.position, report.index].into_iter().enumerate() {
-            self.keep(Class::General, self.number(reg), 8, start + 8 * n as i32);
-        }
-        let [context, _, position, index] = ARGUMENTS.map(|number| name(number, View::Qword));
+        let [context, site, position, index] = ARGUMENTS.map(|number| name(number, View::Qword));
         self.out.op0(Opcode::VEX_Vzeroupper);
         let (flag, done) = (self.out.label(), self.out.label());
         self.out.reg_memory(Opcode::Mov_r64_rm64, context, stack(start));
@@ -303,10 +323,9 @@ impl Encoder<'_> {
         self.out.reg_memory(Opcode::Mov_r64_rm64, Register::RAX, field(Context::REPORT_INDEX_ERROR_OFFSET));
         self.out.op2(Opcode::Test_rm64_r64, Register::RAX, Register::RAX);
         self.out.jump(Opcode::Je_rel32_64, flag);
-        let site_number = name(ARGUMENTS[1], View::Dword);
-        self.out.reg_number(Opcode::Mov_r32_imm32, site_number, report.site.cast_signed());
-        self.out.reg_memory(Opcode::Mov_r64_rm64, position, stack(start + 8));
-        self.out.reg_memory(Opcode::Mov_r64_rm64, index, stack(start + 16));
+        for (n, argument) in [position, index, site].into_iter().enumerate() {
+            self.out.reg_memory(Opcode::Mov_r64_rm64, argument, stack(start + 8 + 8 * n as i32));
+        }
         self.out.op1(Opcode::Call_rm64, Register::RAX);
         self.out.jump(Opcode::Jmp_rel32_64, done);
         self.out.place(flag);
@@ -316,5 +335,7 @@ impl Encoder<'_> {
         for (class, number, bytes, at) in places() {
             self.restore(class, number, bytes, at);
         }
+        self.out.reg_number(Opcode::Add_rm64_imm32, Register::RSP, 8);
+        self.out.op0(Opcode::Retnq);
     }
 }

@@ -1,7 +1,7 @@
 //! Scalar code for one point.
 
 use super::super::{
-    Affine, BinaryOp, Body, BufferId, Guard, Indirect, Inst, InstKind, KernelFunction, ScalarId, Store,
+    Affine, BinaryOp, Body, BufferId, Guard, Indirect, Inst, InstKind, KernelFunction, ScalarId, Store, most,
     scalar,
 };
 use super::fold::Accumulators;
@@ -33,7 +33,7 @@ impl View {
         index: &[Affine],
         indirect: Option<Indirect>,
     ) -> View {
-        let strides = dense_strides(&function.buffers[buffer].shape);
+        let strides = dense_strides(&most(&function.buffers[buffer].shape));
         let position = index
             .iter()
             .zip(&strides)
@@ -149,6 +149,7 @@ fn compute(kind: &InstKind, dtype: DType, options: Options, point: &[usize], val
     let value = |s: ScalarId| values[at(s)];
     match *kind {
         InstKind::Const(constant) => constant,
+        InstKind::Extent(extent) => Scalar::I64(extent.most() as i64),
         InstKind::Index(ref expr) => Scalar::I64(expr.at(point)).convert(dtype),
         InstKind::Unary(op, a) => scalar::unary(op, value(a)),
         InstKind::Binary(op, a, b) => scalar::binary(op, value(a), value(b)),

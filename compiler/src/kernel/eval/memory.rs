@@ -2,7 +2,7 @@
 
 use cranelift_entity::PrimaryMap;
 
-use super::super::{BufferId, BufferKind, KernelFunction};
+use super::super::{BufferId, BufferKind, KernelFunction, most};
 use crate::tensor::{Scalar, Tensor};
 use crate::types::DType;
 
@@ -32,7 +32,7 @@ impl Memory {
                 BufferKind::Alias(of) => (contents[*of].storage, Vec::new()),
                 _ => (id, vec![Scalar::zero(buffer.dtype); buffer.elements()]),
             };
-            contents.push(Contents { dtype: buffer.dtype, shape: buffer.shape.clone(), storage, elements });
+            contents.push(Contents { dtype: buffer.dtype, shape: most(&buffer.shape), storage, elements });
         }
         Memory { contents }
     }

@@ -16,7 +16,7 @@ use std::fmt;
 
 use self::body::{Code, Env, View};
 use self::fold::Accumulators;
-use super::{FoldKind, Kernel, KernelFunction, Stage};
+use super::{FoldKind, Kernel, KernelFunction, Stage, most};
 use crate::tensor::Scalar;
 
 /// What of a target the meaning of a kernel depends on.
@@ -45,7 +45,8 @@ impl fmt::Display for IndexError {
 
 impl std::error::Error for IndexError {}
 
-/// Runs the kernels of a [verified](super::verify()) function on `memory`.
+/// Runs the kernels of a [verified](super::verify()) function on `memory`, for the largest batch size if it depends on one
+/// ([`KernelFunction::at`] gives it for another).
 ///
 /// # Errors
 /// The smallest error, by site and then position, of the first kernel in which a check fails. That kernel is complete,
@@ -59,7 +60,7 @@ pub fn evaluate(function: &KernelFunction, memory: &mut Memory, options: Options
             kernel.stages.iter().map(|stage| StageCode::new(function, kernel, stage)).collect();
         let mut point = vec![0; stages.iter().map(|s| s.extents.len()).max().unwrap_or(kernel.axes.len())];
         let mut env = Env { memory, options, error: None };
-        each_point(&kernel.axes, 0, &mut point, |point| {
+        each_point(&most(&kernel.axes), 0, &mut point, |point| {
             stages.iter().for_each(|stage| stage.run(&mut env, kernel.axes.len(), point));
         });
         if let Some(error) = env.error {
@@ -108,7 +109,7 @@ impl<'a> StageCode<'a> {
         let fold_axes = stage.fold.as_ref().map_or(&[][..], |f| &f.axes);
         StageCode {
             stage,
-            extents: [&kernel.axes[..], &stage.axes, fold_axes].concat(),
+            extents: most(&[&kernel.axes[..], &stage.axes, fold_axes].concat()),
             fold: stage.fold.as_ref().map(|fold| Code::new(function, &fold.body)),
             body: Code::new(function, &stage.body),
             stores: stage
@@ -124,12 +125,13 @@ impl<'a> StageCode<'a> {
         let mut values = Vec::with_capacity(self.body.len());
         let mut elements = Vec::with_capacity(self.fold.as_ref().map_or(0, Code::len));
         let first = kernel_axes + self.stage.axes.len();
-        each_point(&self.stage.axes, kernel_axes, point, |point| {
+        let own = &self.extents[kernel_axes..first];
+        each_point(own, kernel_axes, point, |point| {
             let Some((fold, code)) = self.stage.fold.as_ref().zip(self.fold.as_ref()) else {
                 return self.finish(env, point, &mut values, None);
             };
             let mut accumulators = Accumulators::new(fold);
-            each_point(&fold.axes, first, point, |point| {
+            each_point(&self.extents[first..], first, point, |point| {
                 code.run(env, point, &mut elements, None);
                 let innermost = point[first..first + fold.axes.len()].last().copied().unwrap_or(0);
                 accumulators.combine(&elements, innermost % fold.lanes, env.options);

@@ -2,7 +2,7 @@
 
 use super::super::{
     Access, Affine, Axis, BinaryOp, Body, BufferId, BufferKind, CheckSite, Fold, FoldKind, FoldOp, Guard,
-    Indirect, Inst, InstKind, Kernel, KernelFunction, ScalarId, Stage, Store,
+    Indirect, Inst, InstKind, Kernel, KernelFunction, ScalarId, Stage, Store, most, points,
 };
 use super::bounds::{Interval, guarded_range, magnitude, range, whole, within_guards};
 use super::types::{is_index, is_number, type_error};
@@ -75,7 +75,7 @@ impl<'a> StageRules<'a> {
             self.report(("K0111", message), &"fold");
         }
         self.check_body(&fold.body, None);
-        let positions: usize = if fold.axes.contains(&0) { 0 } else { fold.axes.iter().product() };
+        let positions = points(&fold.axes);
         for accumulator in &fold.accumulators {
             if let Err(broken) = combination(&fold.body, accumulator.op, accumulator.dtype, positions) {
                 self.report(broken, &accumulator.op);
@@ -203,7 +203,7 @@ impl<'a> StageRules<'a> {
         let ranges: Option<Vec<Interval>> =
             index.iter().map(|expr| guarded_range(expr, &points, guards)).collect();
         for (axis, &(low, high)) in ranges.iter().flatten().enumerate() {
-            let extent = to.shape[axis] as i128;
+            let extent = to.shape[axis].most() as i128;
             let (high, code) = match added {
                 Some((a, bound)) if a == axis => (high + bound - 1, "K0115"),
                 _ => (high, "K0114"),
@@ -272,9 +272,9 @@ impl<'a> StageRules<'a> {
             let kept = |axis: usize, expr: &Affine| {
                 store.indirect.is_none_or(|i| i.axis != axis) && expr.terms().iter().all(|t| t.0 < ordered)
             };
-            is_injective(store, &buffer.shape, &self.extents[..ordered], kept)
+            is_injective(store, &most(&buffer.shape), &self.extents[..ordered], kept)
         } else {
-            is_injective(store, &buffer.shape, &self.extents[..self.scope], |_, _| true)
+            is_injective(store, &most(&buffer.shape), &self.extents[..self.scope], |_, _| true)
         };
         match distinct {
             true => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cranelift_entity::SecondaryMap;
 
-use super::super::{Affine, BufferId, BufferKind, FoldKind, Indirect, Kernel, KernelFunction, Stage};
+use super::super::{Affine, BufferId, BufferKind, FoldKind, Indirect, Kernel, KernelFunction, Stage, most};
 use super::body::updates;
 use super::bounds::{Interval, range, whole};
 use super::{Errors, MAX_STORES, in_stage};
@@ -85,7 +85,7 @@ fn touches(function: &KernelFunction) -> SecondaryMap<BufferId, Vec<Touch<'_>>> 
 /// Extents of the axes whose points store.
 fn stored_extents(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
     let scan = stage.fold.as_ref().filter(|f| f.kind == FoldKind::Scan).map_or(&[][..], |f| &f.axes);
-    [&kernel.axes[..], &stage.axes, scan].concat()
+    most(&[&kernel.axes[..], &stage.axes, scan].concat())
 }
 
 /// K0118.
@@ -188,7 +188,7 @@ fn check_sharing(function: &KernelFunction, id: BufferId, touches: &[Touch<'_>],
         if !is_shared {
             continue;
         }
-        let mut axes = (0..kernel.axes.len()).filter(|&a| kernel.axes[a] > 1);
+        let mut axes = (0..kernel.axes.len()).filter(|&a| kernel.axes[a].most() > 1);
         let own = |t: &Touch<'_>, axis: usize, d: usize| {
             t.index[d].as_axis() == Some(axis) && t.indirect.is_none_or(|i| i.axis != d)
         };

@@ -47,6 +47,14 @@
 //!   where the kernel has one point, which shares with nobody.
 //! - K0121 A local buffer is used in one kernel.
 //!
+//! *Batch size*
+//! - K0125 Extents depend on the batch size only in a function that says how large it is, and all rules hold for every
+//!   batch size from 1 on: it is enough to look at 1, 2 and the largest, for whatever depends on it is linear or the
+//!   product of two that are. No extent of a variable, a next value, a constant or the random state does; of parameters,
+//!   results, aliases and what they are of, only the outermost, so that their elements lie in memory as they would for
+//!   the actual batch size; and of the axes of a fold not the innermost, if it has several lanes, and only the
+//!   outermost, if it looks for a position.
+//!
 //! *Schedules*
 //! - K0122 `chunks` names an axis of the kernel, in blocks of at least 1; no more stages are scheduled than there are.
 //! - K0123 A strip has a power of two of lanes, along an axis of the stage; along an axis of a fold only if that is the
@@ -55,6 +63,7 @@
 //!   axes are different axes of the kernel or the stage; the broadcast operand (0 or 1) does not have the column axis,
 //!   the other one not the row axis; rows are at least 1, lanes a power of two, columns a positive multiple of lanes.
 
+mod batch;
 mod body;
 mod bounds;
 mod memory;
@@ -65,7 +74,7 @@ pub use bounds::stays_within;
 
 use std::collections::HashSet;
 
-use super::{Buffer, BufferId, BufferKind, Kernel, KernelFunction, MAX_AXES, Stage};
+use super::{Buffer, BufferId, BufferKind, Kernel, KernelFunction, MAX_AXES, Stage, most};
 use crate::diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS};
 use crate::text::{is_name, is_word};
 use crate::types::{DType, MAX_ELEMENTS};
@@ -76,17 +85,31 @@ pub const MAX_STORES: usize = 1024;
 /// Checks a function against the rules, which are listed in the text of its module, `kernel/verify/mod.rs`.
 ///
 /// # Errors
-/// K0101 to K0124, several at once; each names the kernel, the stage and the line.
+/// K0101 to K0125, several at once; each names the kernel, the stage and the line.
 pub fn verify(function: &KernelFunction) -> Result<(), Diagnostics> {
     let mut errors = Errors::default();
-    check_form(function, &mut errors);
-    // Every later group of rules is about functions that keep the earlier ones.
-    for check in [body::check, memory::check, schedule::check] {
+    batch::check(function, &mut errors);
+    if errors.found.is_empty() {
+        check_all(function, &mut errors);
+    }
+    for n in function.largest.into_iter().flat_map(|largest| 1..largest.min(3)) {
         if errors.found.is_empty() {
-            check(function, &mut errors);
+            check_all(&function.at(n), &mut errors);
+            errors.found = errors.found.into_iter().map(|e| e.note(format!("for batch size {n}"))).collect();
         }
     }
     Diagnostics::check(None, errors.found)
+}
+
+/// Checks a function for its largest batch size.
+fn check_all(function: &KernelFunction, errors: &mut Errors) {
+    check_form(function, errors);
+    // Every later group of rules is about functions that keep the earlier ones.
+    for check in [body::check, memory::check, schedule::check] {
+        if errors.found.is_empty() {
+            check(function, errors);
+        }
+    }
 }
 
 /// The errors so far, no more than are of use.
@@ -117,14 +140,14 @@ impl Errors {
 }
 
 /// Number of points of axes with these extents; `None` above [`MAX_ELEMENTS`], extents of 0 counting as 1.
-fn limited_product<'a>(extents: impl IntoIterator<Item = &'a usize>) -> Option<usize> {
-    extents.into_iter().try_fold(1usize, |n, &e| n.checked_mul(e.max(1)).filter(|&n| n <= MAX_ELEMENTS))
+fn limited_product(extents: impl IntoIterator<Item = usize>) -> Option<usize> {
+    extents.into_iter().try_fold(1usize, |n, e| n.checked_mul(e.max(1)).filter(|&n| n <= MAX_ELEMENTS))
 }
 
 /// Extents of all axes of a stage.
 fn extents(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
     let fold = stage.fold.as_ref().map_or(&[][..], |f| &f.axes);
-    [&kernel.axes[..], &stage.axes, fold].concat()
+    most(&[&kernel.axes[..], &stage.axes, fold].concat())
 }
 
 /// The text that says which stage of which kernel an error is in.
@@ -155,11 +178,11 @@ fn check_form(function: &KernelFunction, errors: &mut Errors) {
                 || format!("{axes} axes are more than {MAX_AXES}"),
                 place,
             );
-            let points = limited_product(&extents);
+            let points = limited_product(extents);
             errors.expect(points.is_some(), "K0103", || "the axes have too many points".into(), place);
         }
         // A kernel without stages has axes too.
-        let points = limited_product(&kernel.axes);
+        let points = limited_product(most(&kernel.axes));
         errors.expect(
             points.is_some(),
             "K0103",
@@ -174,7 +197,7 @@ fn check_form(function: &KernelFunction, errors: &mut Errors) {
     for (n, site) in function.checks.iter().enumerate() {
         let place = || format!("in check {n} of `{}`", site.name);
         errors.expect(site.bound >= 1, "K0105", || "the bound of a check is 0".into(), place);
-        let elements = limited_product(&site.shape);
+        let elements = limited_product(site.shape.iter().copied());
         errors.expect(elements.is_some(), "K0103", || "a checked value has too many elements".into(), place);
     }
 }
@@ -189,7 +212,7 @@ fn check_buffer<'a>(
     let place = || format!("in buffer `{id}`, `{}`", buffer.name);
     let held = matches!(buffer.dtype, DType::F16 | DType::BF16);
     errors.expect(!held, "K0102", || format!("no buffer has the type {} yet", buffer.dtype), place);
-    if limited_product(&buffer.shape).is_none() {
+    if limited_product(most(&buffer.shape)).is_none() {
         return errors.report(Diagnostic::new("K0103", "the buffer has too many elements").note(place()));
     }
     let slot = match &buffer.kind {
@@ -215,7 +238,7 @@ fn check_buffer<'a>(
     }
     match &buffer.kind {
         BufferKind::Constant(tensor) => errors.expect(
-            tensor.dtype() == buffer.dtype && tensor.shape() == buffer.shape,
+            tensor.dtype() == buffer.dtype && tensor.shape() == most(&buffer.shape),
             "K0104",
             || format!("the constant is {}, its buffer {}{:?}", tensor.ty(), buffer.dtype, buffer.shape),
             place,
@@ -231,7 +254,7 @@ fn check_buffer<'a>(
                 let of = &function.buffers[*of];
                 of.kind != BufferKind::Local
                     && of.dtype == buffer.dtype
-                    && limited_product(&of.shape).is_some()
+                    && limited_product(most(&of.shape)).is_some()
                     && of.elements() == buffer.elements()
                     && of.pitch == buffer.pitch
                     && (of.pitch.is_none() || of.shape.last() == buffer.shape.last())
@@ -254,8 +277,11 @@ fn pitch_fits(buffer: &Buffer) -> bool {
         buffer.kind,
         BufferKind::Variable(_) | BufferKind::Next(_) | BufferKind::Temp | BufferKind::Alias(_)
     );
-    let [outer @ .., row] = buffer.shape.as_slice() else { return false };
-    may && !outer.is_empty() && pitch >= *row && limited_product(outer.iter().chain([&pitch])).is_some()
+    let shape = most(&buffer.shape);
+    let [outer @ .., row] = shape.as_slice() else { return false };
+    may && !outer.is_empty()
+        && pitch >= *row
+        && limited_product(outer.iter().copied().chain([pitch])).is_some()
 }
 
 #[cfg(test)]

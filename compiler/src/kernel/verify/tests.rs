@@ -142,7 +142,7 @@ fn k0102_and_k0104_buffers() {
     expect(&two("pitch 4 variable 0", "[2,3] next 0"), &["K0104"]);
     let mut f = KernelFunction { name: "f".into(), ..KernelFunction::default() };
     let kind = BufferKind::Constant(Tensor::zeros(DType::F32, &[3]));
-    f.buffers.push(Buffer { name: "c".into(), dtype: DType::F32, shape: vec![2], pitch: None, kind });
+    f.buffers.push(Buffer { name: "c".into(), dtype: DType::F32, shape: vec![2.into()], pitch: None, kind });
     assert_eq!(verify(&f).unwrap_err().code(), "K0104");
 }
 
@@ -157,9 +157,9 @@ fn k0103_sizes_and_k0105_bounds() {
     expect(&format!("kernels @f {{ kernel k (i0 < {huge}) {{ stage (i1 < 2) {{}} }} }}"), &["K0103"]);
     expect(&format!("kernels @f {{ kernel k (i0 < {huge}, i1 < 2) {{}} }}"), &["K0103"]);
     let mut f = parse("t", "kernels @f { kernel k { stage {} } }").unwrap();
-    f.kernels[0].axes = vec![1; MAX_AXES];
+    f.kernels[0].axes = vec![1.into(); MAX_AXES];
     assert!(verify(&f).is_ok());
-    f.kernels[0].stages[0].axes = vec![1];
+    f.kernels[0].stages[0].axes = vec![1.into()];
     assert_eq!(verify(&f).unwrap_err().code(), "K0103");
 }
 
@@ -560,4 +560,72 @@ fn errors_name_the_line_and_are_limited() {
     assert!(rendered.contains("in stage 0 of kernel `k0`: `s0 = neg s3 : f32`"), "{rendered}");
     let lines: String = (0..MAX_ERRORS * 2).map(|n| format!("s{n} = neg s{} : f32\n", n + 1)).collect();
     assert_eq!(codes(&stage(&lines)).len(), MAX_ERRORS);
+}
+
+/// Copies `x` to `y`, both of `[2*n,3]`, with these texts in place of others.
+fn range(changes: &[(&str, &str)]) -> String {
+    let text = r#"kernels @f (n <= 8) {
+  buffer buf0 "x" : f32[2*n,3] param 0
+  buffer buf1 "t" : f32[3,2*n] temp
+  buffer buf2 "y" : f32[2*n,3] result 0
+  buffer buf3 "s" : f32[] result 1
+  buffer buf4 "t" : f32[6*n] alias buf0
+  kernel k0 (i0 < 2*n, i1 < 3) {
+    stage {
+      s0 = load buf0[i0, i1] : f32
+      store s0, buf1[i1, i0]
+    }
+  }
+  kernel k1 (i0 < 2*n, i1 < 3) {
+    stage {
+      s0 = load buf1[i1, i0] : f32
+      store s0, buf2[i0, i1]
+    }
+  }
+  kernel k2 {
+    stage {
+      fold reduce (i0 < 2*n, i1 < 3) {
+        s0 = load buf0[i0, i1] : f32
+        acc0 = sum s0 : f32
+      }
+      s0 = acc0 : f32
+      store s0, buf3[]
+    }
+  }
+}"#;
+    changes.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    })
+}
+
+#[test]
+fn k0125_extents_that_depend_on_the_batch_size() {
+    expect(&range(&[]), &[]);
+    expect(&range(&[("fold reduce", "fold reduce lanes 4")]), &[]);
+    for changes in [
+        // Elements of parameters, results and aliases lie as the caller has them.
+        &[("\"x\" : f32[2*n,3]", "\"x\" : f32[3,2*n]"), ("buf0[i0, i1]", "buf0[i1, i0]")][..],
+        &[("\"y\" : f32[2*n,3]", "\"y\" : f32[3,2*n]"), ("buf2[i0, i1]", "buf2[i1, i0]")],
+        &[("f32[6*n] alias buf0", "f32[3,2*n] alias buf0")],
+        &[("f32[6*n] alias buf0", "f32[6*n] alias buf1")],
+        &[("\"x\" : f32[2*n,3] param 0", "\"x\" : f32[2*n,3] variable 0")],
+        &[
+            ("fold reduce (i0 < 2*n, i1 < 3)", "fold reduce lanes 4 (i0 < 3, i1 < 2*n)"),
+            ("buf0[i0, i1] : f32\n        acc", "buf0[i1, i0] : f32\n        acc"),
+        ],
+        &[
+            ("fold reduce (i0 < 2*n, i1 < 3)", "fold reduce (i0 < 3, i1 < 2*n)"),
+            ("buf0[i0, i1] : f32\n        acc0 = sum s0", "buf0[i1, i0] : f32\n        acc0 = argmax s0"),
+        ],
+        &[("n <= 8", "n <= 0")],
+    ] {
+        expect(&range(changes), &["K0125"]);
+    }
+    // What holds for the largest batch size must hold for every one.
+    expect(&range(&[("kernel k1 (i0 < 2*n", "kernel k1 (i0 < 16")]), &["K0114", "K0114"]);
+    expect(&range(&[("kernel k0 (i0 < 2*n", "kernel k0 (i0 < 16")]), &["K0114", "K0114"]);
+    let mut f = parse("t", &range(&[])).unwrap();
+    f.largest = Some(9);
+    assert_eq!(verify(&f).unwrap_err().code(), "K0125");
 }

@@ -54,6 +54,7 @@ pub(super) fn type_error(kind: &InstKind, result: DType, of: impl Fn(ScalarId) -
         InstKind::Philox { word, .. } if word > 3 => return Some("a block has words 0 to 3".into()),
         InstKind::Select(_, a, b) => (|_| true, vec![a, b]),
         InstKind::Index(_) => (is_index, vec![]),
+        InstKind::Extent(_) => (|d| d == DType::I64, vec![]),
         InstKind::Check { value, .. } => (is_index, vec![value]),
         InstKind::Philox { seed, step, element, .. } => (|d| d == DType::I64, vec![seed, step, element]),
         InstKind::Unary(op, a) => (unary(op), vec![a]),

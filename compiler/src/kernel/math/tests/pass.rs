@@ -59,7 +59,7 @@ fn sum_of_sigmoids() -> KernelFunction {
     let summand = b.unary(UnaryOp::Sigmoid, x);
     let fold = Fold {
         kind: FoldKind::Reduce,
-        axes: vec![3],
+        axes: vec![3.into()],
         lanes: 1,
         body: b.finish(),
         accumulators: vec![Accumulator { op: FoldOp::Sum(summand), dtype: DType::F32 }],
