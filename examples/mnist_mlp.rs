@@ -30,5 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let name = if args.large { "mnist_mlp_large" } else { "mnist_mlp" };
     let module = models::build(name).ok_or("the network is not known")??;
-    mnist::train_mnist(&module, args.seed, args.steps, 100)
+    let trainer = mnist::Trainer::new(&module, args.seed, 100)?;
+    trainer.train(0, args.steps)?;
+    println!("test accuracy {}", trainer.accuracy()?);
+    Ok(())
 }

@@ -26,5 +26,8 @@ struct Args {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let module = models::build("mnist_softmax").ok_or("the network is not known")??;
-    mnist::train_mnist(&module, args.seed, args.steps, 100)
+    let trainer = mnist::Trainer::new(&module, args.seed, 100)?;
+    trainer.train(0, args.steps)?;
+    println!("test accuracy {}", trainer.accuracy()?);
+    Ok(())
 }

@@ -5,10 +5,12 @@
 //! rows. Each output is one chain of additions in the fold's order, whatever the tile. A block of columns is run for
 //! all rows before the next one, so that what it reads of the vector operand stays in cache.
 
+use cranelift_entity::EntityRef;
+
 use super::emitter::VectorEmitter;
 use super::loops::{Emission, Span};
 use super::panel::{KEPT_ROWS, Panel, PanelShape};
-use super::plan::{Vector, pieces};
+use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::stage::{LeafPlan, StageCode};
 use crate::kernel::{Axis, StageSchedule};
@@ -36,11 +38,12 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             rows,
         };
         let all_rows = (row_axis, self.spans[row_axis]);
+        let mut others = self.other_axes(&[row_axis, col_axis]);
+        others.sort_by_key(|&(axis, _)| !self.moves_both(axis));
         // A panel is packed once for all points of the axes that it does not depend on.
-        let (outer, inner) =
-            self.other_axes(&[row_axis, col_axis]).into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
-                tiles.panel.as_ref().is_none_or(|p| p.shape.parts || p.depends & (1 << axis) != 0)
-            });
+        let (outer, inner) = others.into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
+            tiles.panel.as_ref().is_none_or(|p| p.shape.parts || p.depends & (1 << axis) != 0)
+        });
         // Where a panel serves many such points, what the next one is copied from is not much.
         let panel = tiles.panel.as_ref().filter(|_| inner.is_empty());
         let ahead = panel.and_then(|panel| panel.ahead(self, tiles.vector));
@@ -75,6 +78,17 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             });
         });
         emission.bases.panel = panel_start;
+    }
+}
+
+impl<E: VectorEmitter> StageCode<'_, E> {
+    /// Whether both operands of a contraction are others at another coordinate of an axis, so that nothing is used again.
+    fn moves_both(&self, axis: Axis) -> bool {
+        self.stage.fold.as_ref().is_some_and(|fold| {
+            let depends = dependencies(&fold.body);
+            let operands = fold.accumulators.iter().flat_map(|a| fold_operands(a.op));
+            operands.into_iter().all(|s| depends[s.index()] & (1 << axis) != 0)
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use crate::kernel::{
 };
 
 use super::Report;
-use super::deps::{Links, kernel_loads, kernel_stores, merge_all};
+use super::deps::{Links, kernel_loads, kernel_stores, loads, merge_all};
 use super::splice::{move_axes, move_index};
 
 /// With fewer points of the shared axes than this, grouping costs parallelism.
@@ -30,6 +30,10 @@ const ENOUGH_POINTS: usize = 16;
 /// If a point leaves more bytes than this for the next stage, these have left the cache by then: no gain, and the axes
 /// that are not shared are lost to threads and tiles.
 const MAX_BYTES: usize = 1 << 18;
+
+/// If a contraction reads more bytes than this for every point of the shared axes, it is not grouped: the points of a chunk are too
+/// few to read that again for them, and the axes that are not shared could divide it instead.
+const MAX_REPEATED: usize = 1 << 20;
 
 /// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
@@ -56,6 +60,9 @@ fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kern
     let axes: Vec<Extent> = shared.iter().map(|&(a, _)| first.axes[a]).collect();
     let tiny = steps(first) <= TINY && steps(second) <= TINY;
     if points(&axes) < ENOUGH_POINTS && !tiny || left_behind(f, first, second, &shared) > MAX_BYTES {
+        return None;
+    }
+    if repeated(f, first, &shared) > MAX_REPEATED {
         return None;
     }
     if links.separated(f, p, c) {
@@ -93,6 +100,15 @@ fn left_behind(f: &KernelFunction, first: &Kernel, second: &Kernel, shared: &[(A
         }
     });
     bytes.max().unwrap_or(0)
+}
+
+/// Bytes of the largest operand that a contraction reads whole at every point of the shared axes.
+fn repeated(f: &KernelFunction, first: &Kernel, shared: &[(Axis, Axis)]) -> usize {
+    let is_shared = |expr: &Affine| expr.terms().iter().any(|(axis, _)| shared.iter().any(|s| s.0 == *axis));
+    let folds =
+        first.stages.iter().filter(|stage| is_contraction(stage)).filter_map(|stage| stage.fold.as_ref());
+    let loads = folds.flat_map(|fold| loads(&fold.body)).filter(|access| !access.index.iter().any(is_shared));
+    loads.map(|access| f.buffers[access.buffer].bytes()).max().unwrap_or(0)
 }
 
 fn is_contraction(stage: &Stage) -> bool {

@@ -28,6 +28,8 @@ const CHUNK_CYCLES: f64 = 70_000.0;
 const MAX_CHUNKS: usize = 64;
 /// Bytes of local buffers of a chunk that stay in the second-level cache.
 const LOCAL_BYTES: usize = 256 << 10;
+/// Rows of a chunk for which packing a panel is worth it: that takes as long as a few of them.
+const ROWS_PER_PANEL: usize = 640;
 /// Chunks along a less suitable axis must be so many times as even.
 const BETTER: f64 = 1.1;
 /// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
@@ -138,21 +140,28 @@ fn choose_chunks(
         }
         _ => None,
     });
-    let Some((stage, schedule, row, col)) = tile else {
+    let any = || {
         let enough = |axis: &Axis| extents[*axis] >= wanted;
         let axis = (0..axis_count)
             .find(enough)
             .or_else(|| (0..axis_count).max_by_key(|&axis| (extents[axis], axis_count - axis)))?;
         let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
-        return cut(axis, if innermost { CHUNK_UNIT } else { 1 });
+        cut(axis, if innermost { CHUNK_UNIT } else { 1 })
     };
+    let Some((stage, schedule, row, col)) = tile else { return any() };
     // Chunks along the columns repeat nothing of what is packed, and share the vector operand out. Chunks along an axis that
-    // the panel does not depend on would pack it again.
-    let repeats = |axis: Axis| repacks(stage, schedule, axis);
+    // the panel does not depend on pack it again, so these have enough rows for that.
+    let least = |axis: Axis| match repacks(stage, schedule, axis) {
+        true => {
+            let all = kernel.axes.iter().chain(&stage.axes).map(|e| e.most()).enumerate();
+            let uses = all.filter(|&(a, _)| a != axis && (a == row.0 || repacks(stage, schedule, a)));
+            ROWS_PER_PANEL.div_ceil(uses.map(|(_, extent)| extent).product::<usize>().max(1))
+        }
+        false => 1,
+    };
     let columns = (bytes == 0 && col.0 < axis_count && extents[col.0] >= 2 * col.1).then_some(col);
-    let others = (0..axis_count)
-        .filter(|&axis| axis != row.0 && axis != col.0 && !repeats(axis))
-        .map(|axis| (axis, 1));
+    let others =
+        (0..axis_count).filter(|&axis| axis != row.0 && axis != col.0).map(|axis| (axis, least(axis)));
     let rows = (row.0 < axis_count).then_some(row);
     let mut best: Option<(f64, Chunks)> = None;
     for chunks in columns.into_iter().chain(others).chain(rows).filter_map(|(axis, unit)| cut(axis, unit)) {
@@ -161,7 +170,7 @@ fn choose_chunks(
             best = Some((share, chunks));
         }
     }
-    best.map(|(_, chunks)| chunks)
+    best.map(|(_, chunks)| chunks).or_else(any)
 }
 
 /// Whether chunks along an axis would each pack the same panel.

@@ -22,9 +22,11 @@ const LOAD: f64 = 0.25;
 const FMA: f64 = 0.6;
 /// Cycles of a value that is packed, from consecutive memory and from anywhere.
 const PACK: [f64; 2] = [0.4, 1.5];
-/// Cycles that a row operand adds to each multiplication and addition of vectors if it is not consecutive along the fold,
-/// and if its elements along the fold moreover compete for lines of the cache.
+/// Cycles that a row operand adds to each multiplication and addition of vectors if it is consecutive along the rows but not
+/// along the fold, and if its elements along the fold moreover compete for lines of the cache.
 const STRIDED_ROWS: [f64; 2] = [0.1, 0.6];
+/// Cycles that each row adds if it is consecutive along neither, so that every element is in a cache line of its own.
+const LINE: f64 = 1.0;
 /// Costs that differ by less than this part are alike.
 const ALIKE: f64 = 0.01;
 /// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride.
@@ -147,13 +149,17 @@ impl Candidate<'_> {
         let (consecutive, conflicts) = (vectors.consecutive, vectors.conflicts);
         let broadcast = self.loads(model, self.operands[self.row_operand], innermost);
         let strided = match (broadcast.consecutive, broadcast.conflicts) {
-            (true, _) => 0.0,
-            (false, conflicts) => STRIDED_ROWS[usize::from(conflicts)],
+            (true, _) => None,
+            (false, conflicts) => Some(STRIDED_ROWS[usize::from(conflicts)]),
         };
+        // A panel serves all points of the axes that it does not depend on.
+        let depends = dependencies(&self.fold.body)[self.operands[1 - self.row_operand].index()];
+        let is_free = |axis: &Axis| ![self.row_axis, self.col_axis].contains(axis) && !has(depends, *axis);
+        let uses: f64 = (0..extents.len()).filter(is_free).map(|axis| extents[axis] as f64).product();
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
             (true, true) => Some(Pack::Conflicts),
-            (true, false) => (rows >= PACK_ROWS).then_some(Pack::Rows(rows)),
+            (true, false) => (rows >= PACK_ROWS && uses == 1.0).then_some(Pack::Rows(rows)),
         };
         // Vectors of a row, and columns that fill none.
         let pieces = model.vectors_of(cols, self.lanes);
@@ -165,9 +171,17 @@ impl Candidate<'_> {
         // Fewer accumulators do not keep the units busy.
         let chains = (rows.min(shape.rows) * pieces.min(shape.vectors)) as f64;
         let busy = (chains / CHAINS as f64).min(1.0);
+        let strided = match strided {
+            Some(cycles) if self.row_stride(model) == 1 => cycles,
+            Some(cycles) => cycles.max(LINE / pieces.min(shape.vectors) as f64),
+            None => 0.0,
+        };
         let contraction = (FMA / busy + strided) * elements * pieces as f64 / cols as f64;
-        let packing =
-            if pack.is_some() { PACK[usize::from(!consecutive)] * elements / rows as f64 } else { 0.0 };
+        let packing = if pack.is_some() {
+            PACK[usize::from(!consecutive)] * elements / (rows as f64 * uses)
+        } else {
+            0.0
+        };
         let stores =
             model.stage.stores.iter().map(|s| match model.stride(s.buffer, &s.index, self.col_axis) == 1 {
                 true => 1.0 / self.lanes as f64,
