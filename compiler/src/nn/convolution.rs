@@ -18,14 +18,14 @@ use crate::types::{Extent, Shape};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Filters {
-    count: usize,
-    window: Vec<usize>,
-    strides: Vec<usize>,
-    dilation: Vec<usize>,
-    padding: Padding,
-    groups: usize,
-    bias: bool,
-    initializer: Call,
+    pub(super) count: usize,
+    pub(super) window: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+    pub(super) dilation: Vec<usize>,
+    pub(super) padding: Padding,
+    pub(super) groups: usize,
+    pub(super) bias: bool,
+    pub(super) initializer: Call,
 }
 
 impl Filters {
