@@ -56,7 +56,12 @@ fn kept_texts_are_what_write_models_writes() {
         let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap();
         let built = models::build(name).unwrap_or_else(|| panic!("no function builds `{name}`")).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(text, format!("{built}\n"), "run `cargo run --example write_models`");
+        let made = format!("{built}\n");
+        let differs = text.lines().zip(made.lines()).find(|(kept, made)| kept != made);
+        assert!(
+            text == made,
+            "`{name}`: run `cargo run --example write_models`; the first difference is {differs:?}"
+        );
         for entry in ["predict", "loss", "eval"] {
             assert!(built.function(entry).is_some(), "`{name}` has no function `{entry}`");
         }
