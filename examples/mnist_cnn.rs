@@ -91,8 +91,8 @@ const PLACE: usize = SIDE + 4;
 /// Places in a row of the picture.
 const COLUMNS: usize = 16;
 
-/// Draws images in rows, in the order in which they were found. The colour of a border says which digit the network took it for: 0 is red,
-/// and the others follow around the circle of colours.
+/// Draws images in rows, in the order in which they were found. The colour of a border says which digit the network
+/// took it for: 0 is red, and the others follow around the circle of colours.
 fn draw(path: &Path, mistakes: &[Mistake]) -> Result<(), Box<dyn Error>> {
     let (width, height) = (COLUMNS * PLACE, mistakes.len().div_ceil(COLUMNS).max(1) * PLACE);
     let mut pixels = vec![[255u8; 3]; width * height];

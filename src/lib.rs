@@ -10,6 +10,8 @@
 //! | [`compile`] | the way from a module to code, for tools that look at it |
 //! | [`compiler`], [`runtime`], [`train`] | the crates underneath |
 
+#![deny(unsafe_code)]
+
 pub mod artefact;
 pub mod compile;
 mod error;

@@ -1,5 +1,7 @@
 //! The `bessemer` command.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 mod cli;

@@ -26,8 +26,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Compiles a function of a module, to run on so many threads. Its variables have their first values; floats among its parameters are from -1 to
-    /// 1, integers below 10.
+    /// Compiles a function of a module, to run on so many threads. Its variables have their first values; floats among
+    /// its parameters are from -1 to 1, integers below 10.
     pub fn new(module: &Module, function: &str, n: usize, options: &Options, threads: u32) -> Call {
         let module = expand(module);
         let program = compile(&module, &[function, initializers::FUNCTION], n, options);

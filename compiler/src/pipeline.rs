@@ -1,8 +1,9 @@
 //! The pipeline: which passes run, in which order, at which level of optimisation.
 //!
 //! A module is [prepared](prepare) once: every entry point is a function then. A function, best with its batch size
-//! [bound](crate::graph::bind), is [optimised](optimise) as a graph, then [lowered](lower) to kernels and fused. Both parts run the passes
-//! of [`PASSES`] by name, each of which can be switched off, is timed, and is verified in debug builds.
+//! [bound](crate::graph::bind), is [optimised](optimise) as a graph, then [lowered](lower) to kernels and fused. Both
+//! parts run the passes of [`PASSES`] by name, each of which can be switched off, is timed, and is verified in debug
+//! builds.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -27,6 +27,8 @@
 //!
 //! Errors of all kinds are a [`DatasetError`]: it says what is wrong, where, and how to mend it.
 
+#![forbid(unsafe_code)]
+
 mod batches;
 mod column;
 mod dataset;

@@ -3,9 +3,9 @@
 //! ```text
 //! kernel k1 (i0 < 6, i1 < 8) { s0 = load buf0[i0 - 1, i1] where 0 <= i0 - 1 < 4; store s0, buf1[i0, i1] }
 //! ```
-//! becomes a kernel over `(i0 < 4, i1 < 8)` that stores `buf0[i0, i1]` to `buf1[i0 + 1, i1]`, and two that fill the rows before and after. Pass
-//! `split-borders`. Then the copy has no guards, and `fuse-epilogues` puts it behind whatever computes what is padded: a value
-//! that a convolution reads is stored with its border.
+//! becomes a kernel over `(i0 < 4, i1 < 8)` that stores `buf0[i0, i1]` to `buf1[i0 + 1, i1]`, and two that fill the
+//! rows before and after. Pass `split-borders`. Then the copy has no guards, and `fuse-epilogues` puts it behind
+//! whatever computes what is padded: a value that a convolution reads is stored with its border.
 //!
 //! At entry: views are folded into what reads them, so what is left is worth a buffer. At exit: the same values in every buffer.
 

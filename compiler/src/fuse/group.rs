@@ -31,8 +31,8 @@ const ENOUGH_POINTS: usize = 16;
 /// that are not shared are lost to threads and tiles.
 const MAX_BYTES: usize = 1 << 18;
 
-/// If a contraction reads more bytes than this for every point of the shared axes, it is not grouped: the points of a chunk are too
-/// few to read that again for them, and the axes that are not shared could divide it instead.
+/// If a contraction reads more bytes than this for every point of the shared axes, it is not grouped: the points of a
+/// chunk are too few to read that again for them, and the axes that are not shared could divide it instead.
 const MAX_REPEATED: usize = 1 << 20;
 
 /// Bytes of a cache line.

@@ -27,9 +27,9 @@
 //! the third of that list.
 //!
 //! # Batch size
-//! An extent is a number or a multiple of the batch size ([`Extent`]), printed `n` or `3*n`. A function with such extents is for every
-//! batch size from 1 to its [`largest`](KernelFunction::largest), and means for each what [`KernelFunction::at`] makes of it.
-//! Buffers lie in memory as for the largest.
+//! An extent is a number or a multiple of the batch size ([`Extent`]), printed `n` or `3*n`. A function with such
+//! extents is for every batch size from 1 to its [`largest`](KernelFunction::largest), and means for each what
+//! [`KernelFunction::at`] makes of it. Buffers lie in memory as for the largest.
 //!
 //! # What a kernel computes
 //! For every point of the kernel's axes, in any order: for every stage in order: for every point of the stage's axes,

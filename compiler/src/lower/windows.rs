@@ -7,9 +7,9 @@
 //! o = q + first - j        k = r + (low - first · stride) + j · stride        first = ceil(low / stride)
 //! ```
 //!
-//! and where the stride is 1, `o = q + first - j · dilation` and `k = j`. So `q` and `r` are axes of a kernel, `j` is an axis of its
-//! fold, and guards keep `o` and `k` within their extents. Windows that do not overlap need no fold. Where the last block of
-//! `stride` positions is cut, it is a kernel of its own.
+//! and where the stride is 1, `o = q + first - j · dilation` and `k = j`. So `q` and `r` are axes of a kernel, `j` is
+//! an axis of its fold, and guards keep `o` and `k` within their extents. Windows that do not overlap need no fold.
+//! Where the last block of `stride` positions is cut, it is a kernel of its own.
 
 use std::ops::Range;
 

@@ -102,8 +102,8 @@ impl Filters {
     }
 }
 
-/// A convolution with filters: `[B, S.., C]` to `[B, O.., count]`. Declares `NAME/filter` `[window.., C / groups, count]` and, unless told not
-/// to, `NAME/bias` `[count]` (zeros), f32.
+/// A convolution with filters: `[B, S.., C]` to `[B, O.., count]`. Declares `NAME/filter`
+/// `[window.., C / groups, count]` and, unless told not to, `NAME/bias` `[count]` (zeros), f32.
 ///
 /// # Errors
 /// E0214, E0216 and E0218, at the caller's line, if filters and value do not fit.
@@ -130,9 +130,10 @@ pub fn conv<'g>(x: Expr<'g>, name: &str, filters: &Filters) -> Expr<'g> {
     with_bias(x.graph().add(op, &[pad_spatial(x, &sides, 0.0), filter]), bias, name)
 }
 
-/// A transposed convolution with filters: `[B, S.., C]` to `[B, P.., count]`, where the `n`-th element of an axis adds to the window at `n · stride`.
-/// `P = (S - 1)·stride + (window - 1)·dilation + 1` without what padding leaves out; with [`Padding::Same`], `P = S · stride`. Declares
-/// `NAME/filter` `[window.., count / groups, C]` and, unless told not to, `NAME/bias` `[count]` (zeros), f32.
+/// A transposed convolution with filters: `[B, S.., C]` to `[B, P.., count]`, where the `n`-th element of an axis adds
+/// to the window at `n · stride`. `P = (S - 1)·stride + (window - 1)·dilation + 1` without what padding leaves out;
+/// with [`Padding::Same`], `P = S · stride`. Declares `NAME/filter` `[window.., count / groups, C]` and, unless told
+/// not to, `NAME/bias` `[count]` (zeros), f32.
 ///
 /// # Errors
 /// E0214, E0216 and E0218, at the caller's line, if filters and value do not fit.

@@ -127,8 +127,8 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// Blocks of `block` elements on each spatial axis become channels: `[batch, h, w, c]` to
-/// `[batch, h / block, w / block, block · block · c]`, where channel `(i · block + j) · c + k` is channel `k` of the element `(i, j)`
-/// of its block.
+/// `[batch, h / block, w / block, block · block · c]`, where channel `(i · block + j) · c + k` is channel `k` of the
+/// element `(i, j)` of its block.
 ///
 /// E0219 if an extent is no multiple of `block`.
 ///

@@ -3,17 +3,19 @@ use super::convolution::{Form, Role, SAMPLES};
 use super::sample::{Case, Sampler};
 use super::{ConvFilterGradient, ConvTranspose, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
-use crate::kernel::{self, Affine, FoldKind, FoldOp};
-use crate::lower::{FoldSpec, LowerCx, accumulator};
+use crate::kernel::{self, Affine};
+use crate::lower::LowerCx;
 use crate::tensor::Tensor;
 use crate::types::{Extent, Shape, TensorType};
 
 op_struct! {
-    /// Convolution (without turning the filter): `out[b, o, g·J + j] = Σ x[b, o·stride + k·dilation, g·I + i] · w[k, i, g·J + j]` over `k` and `i`,
-    /// with one `o` and `k` per spatial axis and `g` below `groups`.
+    /// Convolution (without turning the filter):
+    /// `out[b, o, g·J + j] = Σ x[b, o·stride + k·dilation, g·I + i] · w[k, i, g·J + j]` over `k` and `i`, with one `o`
+    /// and `k` per spatial axis and `g` below `groups`.
     ///
-    /// - C1 `x`: float `[B, S.., groups·I]`, any number of spatial axes `S`; `w`: same dtype, `[K.., I, groups·J]`; the result: same dtype,
-    ///   `[B, O.., groups·J]` with `O = (S - (K - 1)·dilation - 1) / strides + 1`, rounded down. Only B may depend on the batch size.
+    /// - C1 `x`: float `[B, S.., groups·I]`, any number of spatial axes `S`; `w`: same dtype, `[K.., I, groups·J]`; the
+    ///   result: same dtype, `[B, O.., groups·J]` with `O = (S - (K - 1)·dilation - 1) / strides + 1`, rounded down.
+    ///   Only B may depend on the batch size.
     /// - C2 `strides` and `dilation` have one entry per spatial axis, at least 1; `groups` is at least 1.
     /// - C3 a window fits the image: `S ≥ (K - 1)·dilation + 1`, and K is at least 1. There is no padding: use `pad`.
     /// - C4 one fused multiply-add per product, in order of k, then i; where the CPU level lacks it, two roundings.
@@ -82,7 +84,7 @@ impl OpDef for Conv {
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
         let (form, rank) = (self.form(), self.strides.len());
-        let (to, dtype, out, filter) = (cx.result(0), cx.result_dtype(0), cx.result_extents(0), cx.operand_shape(1));
+        let (to, out, filter) = (cx.result(0), cx.result_extents(0), cx.operand_shape(1));
         let (inputs, outputs) = (filter[rank], filter[rank + 1] / self.groups);
         let mut axes = out[..=rank].to_vec();
         let [group, output] = form.channel_axes(&mut axes, outputs);
@@ -99,16 +101,8 @@ impl OpDef for Conv {
             (0..rank).map(k).chain([input.clone(), channel(&output, outputs)]).collect();
         let index = (0..=rank).map(Affine::axis).chain([channel(&output, outputs)]).collect();
         let fold_axes = kernel::fixed(&filter[..=rank]);
-        cx.fold_to(
-            FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes: 1 },
-            to,
-            index,
-            |cx, b| {
-                let (x, w) = (cx.load(b, cx.operand(0), x_index), cx.load(b, cx.operand(1), w_index));
-                vec![accumulator(FoldOp::Dot(x, w), dtype)]
-            },
-            |_, b| b.acc(0, false, dtype),
-        );
+        let operands = [(cx.operand(0), x_index), (cx.operand(1), w_index)];
+        cx.contract([axes, fold_axes], operands, (to, index));
     }
 
     fn sample(s: &mut Sampler) -> Vec<Case> {

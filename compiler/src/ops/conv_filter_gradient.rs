@@ -9,14 +9,15 @@ use crate::tensor::Tensor;
 use crate::types::{Extent, Shape, TensorType};
 
 op_struct! {
-    /// Gradient of `conv` by its filter: `out[k, i, g·J + j] = Σ x[b, o·stride + k·dilation, g·I + i] · y[b, o, g·J + j]` over `b` and `o`.
+    /// Gradient of `conv` by its filter:
+    /// `out[k, i, g·J + j] = Σ x[b, o·stride + k·dilation, g·I + i] · y[b, o, g·J + j]` over `b` and `o`.
     ///
     /// - C1 `x`: float `[B, S.., groups·I]`; `y`: same dtype, `[B, O.., groups·J]`; the result: same dtype, `[K.., I, groups·J]`,
     ///   where K is `window`. Only B may depend on the batch size.
     /// - C2 as C2 of `conv`; `window` has one entry per spatial axis, at least 1.
     /// - C3 O is how many windows S has.
-    /// - C4 one fused multiply-add per product, in order of b, then o; where the CPU level lacks it, two roundings. Of many images,
-    ///   the sums of some at a time are added up, in order.
+    /// - C4 one fused multiply-add per product, in order of b, then o; where the CPU level lacks it, two roundings. Of
+    ///   many images, the sums of some at a time are added up, in order.
     /// - Gradient: `d_x = conv_transpose(y, d_out)`, `d_y = conv(x, d_out)`.
     ///
     /// # Errors
@@ -140,8 +141,8 @@ impl OpDef for ConvFilterGradient {
     }
 }
 
-/// Bytes of images and features whose products are summed up at once: what stays in a second-level cache while every element of the
-/// filter walks over it.
+/// Bytes of images and features whose products are summed up at once: what stays in a second-level cache while every
+/// element of the filter walks over it.
 const PART_BYTES: usize = 256 << 10;
 /// Windows that a part has at least, so that reading and writing its sums is little beside making them.
 const PART_WINDOWS: usize = 160;
@@ -164,11 +165,11 @@ impl ConvFilterGradient {
         (PART_BYTES / bytes.max(1)).max(PART_WINDOWS.div_ceil(windows.max(1)))
     }
 
-    /// Adds the kernel that sums up the products of some images; its axes are the part, unless there is one, and those of the filter, of
-    /// which `index` is made.
+    /// Adds the kernel that sums up the products of some images; its axes are the part, unless there is one, and those
+    /// of the filter, of which `index` is made.
     fn lower_part(&self, cx: &mut LowerCx<'_>, part: Part, to: BufferId, index: Vec<Affine>) {
         let (form, rank) = (self.form(), self.strides.len());
-        let (dtype, filter, features) = (cx.result_dtype(0), cx.result_shape(0), cx.operand_extents(1));
+        let (filter, features) = (cx.result_shape(0), cx.operand_extents(1));
         let (inputs, outputs) = (filter[rank], filter[rank + 1] / self.groups);
         // The index names the axes as if a filter had one for its last extent.
         let leading = index.len() - filter.len();
@@ -194,15 +195,7 @@ impl ConvFilterGradient {
             *last = output;
         }
         let fold_axes = std::iter::once(part.images).chain(features[1..=rank].iter().copied()).collect();
-        cx.fold_to(
-            FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes: 1 },
-            to,
-            index,
-            |cx, b| {
-                let (x, y) = (cx.load(b, cx.operand(0), x_index), cx.load(b, cx.operand(1), y_index));
-                vec![accumulator(FoldOp::Dot(x, y), dtype)]
-            },
-            |_, b| b.acc(0, false, dtype),
-        );
+        let operands = [(cx.operand(0), x_index), (cx.operand(1), y_index)];
+        cx.contract([axes, fold_axes], operands, (to, index));
     }
 }

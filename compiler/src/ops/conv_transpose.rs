@@ -6,19 +6,21 @@ use super::{
 };
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
-use crate::kernel::{self, Affine, BufferId, FoldKind, FoldOp};
-use crate::lower::{FoldSpec, LowerCx, accumulator, pad};
+use crate::kernel::{self, Affine, BufferId};
+use crate::lower::{LowerCx, pad};
 use crate::tensor::{Scalar, Tensor};
 use crate::types::{Extent, Shape, TensorType};
 
 op_struct! {
-    /// The transpose of `conv`, which is its gradient by the image: `out[b, p, g·I + i] = Σ y[b, o, g·J + j] · w[k, i, g·J + j]` over `k`, `j` and the
-    /// `o` with `o·stride + k·dilation - low = p`.
+    /// The transpose of `conv`, which is its gradient by the image:
+    /// `out[b, p, g·I + i] = Σ y[b, o, g·J + j] · w[k, i, g·J + j]` over `k`, `j` and the `o` with
+    /// `o·stride + k·dilation - low = p`.
     ///
-    /// - C1 `y`: float `[B, O.., groups·J]`; `w`: same dtype, `[K.., I, groups·J]`; the result: same dtype, `[B, P.., groups·I]`, where P is
-    ///   `extents`. Only B may depend on the batch size.
+    /// - C1 `y`: float `[B, O.., groups·J]`; `w`: same dtype, `[K.., I, groups·J]`; the result: same dtype,
+    ///   `[B, P.., groups·I]`, where P is `extents`. Only B may depend on the batch size.
     /// - C2 as C2 of `conv`; `low` and `extents` have one entry per spatial axis.
-    /// - C3 the result starts within what the windows cover: `low ≤ (O - 1)·stride + (K - 1)·dilation + 1`. Where no window is, it is 0.
+    /// - C3 the result starts within what the windows cover: `low ≤ (O - 1)·stride + (K - 1)·dilation + 1`. Where no
+    ///   window is, it is 0.
     /// - C4 one fused multiply-add per product, in order of k, then j; where the CPU level lacks it, two roundings. Beyond the
     ///   edge of `y`, products may be made with zeros, which an infinite weight makes NaN.
     /// - Gradient: with `d_out` put where it stands among what the windows cover, `d_y` is its `conv` with `w`, and `d_w` its
@@ -98,8 +100,8 @@ impl ConvTranspose {
     }
 }
 
-/// Positions `first + n · stride` of a spatial axis, for `n < count`. Of a window they see the elements `tap + j · step`, for `j < taps`; each
-/// at the features `n + offset - j · back`.
+/// Positions `first + n · stride` of a spatial axis, for `n < count`. Of a window they see the elements
+/// `tap + j · step`, for `j < taps`; each at the features `n + offset - j · back`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Phase {
     first: usize,
@@ -286,15 +288,6 @@ impl ConvTranspose {
         let y_index: Vec<Affine> = batch().chain((0..rank).map(seen)).chain([features.clone()]).collect();
         let w_index: Vec<Affine> = (0..rank).map(element).chain([input.clone(), features]).collect();
         let fold_axes = phases.iter().map(|p| p.taps).chain([outputs]).map(kernel::Extent::from).collect();
-        cx.fold_to(
-            FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes: 1 },
-            to,
-            index,
-            |cx, b| {
-                let (y, w) = (cx.load(b, y, y_index), cx.load(b, cx.operand(1), w_index));
-                vec![accumulator(FoldOp::Dot(y, w), dtype)]
-            },
-            |_, b| b.acc(0, false, dtype),
-        );
+        cx.contract([axes, fold_axes], [(y, y_index), (cx.operand(1), w_index)], (to, index));
     }
 }

@@ -1,13 +1,15 @@
 //! What the forms of convolution share.
 //!
-//! With an image `x` `[B, S.., groups·I]`, a filter `w` `[K.., I, groups·J]` and features `y` `[B, O.., groups·J]`, all of them are derivatives of one sum,
+//! With an image `x` `[B, S.., groups·I]`, a filter `w` `[K.., I, groups·J]` and features `y` `[B, O.., groups·J]`, all
+//! of them are derivatives of one sum,
 //!
 //! ```text
 //! Σ x[b, o·stride + k·dilation - low, g·I + i] · w[k, i, g·J + j] · y[b, o, g·J + j]
 //! ```
 //!
-//! over everything that lies within the image: `conv` is that without `y`, for every element of `y`; `conv_transpose` without `x`, and
-//! `conv_filter_gradient` without `w`. So the gradients of each are the two others. Padding is not theirs, but an op of its own.
+//! over everything that lies within the image: `conv` is that without `y`, for every element of `y`; `conv_transpose`
+//! without `x`, and `conv_filter_gradient` without `w`. So the gradients of each are the two others. Padding is not
+//! theirs, but an op of its own.
 
 use ndarray::Dimension as _;
 

@@ -41,6 +41,16 @@ pub trait OpDef: Attributes + Clone + std::fmt::Debug + Into<Op> + 'static {
     fn sample(sampler: &mut Sampler) -> Vec<Case>;
 }
 
+/// Extents of the only result of an op that refers to no variable, for operands that [`infer`](OpDef::infer) accepted.
+///
+/// # Panics
+/// If it did not accept them.
+pub(super) fn result_shape<O: OpDef>(op: &O, operands: &[&Tensor]) -> Vec<usize> {
+    let types: Vec<TensorType> = operands.iter().map(|operand| operand.ty()).collect();
+    let module = Module::default();
+    op.infer(&InferCx { module: &module }, &types).expect("the operands were checked")[0].shape.bound()
+}
+
 /// Facts about an op that generic passes read instead of naming ops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpTraits {

@@ -1,11 +1,12 @@
 use super::attributes::op_struct;
+use super::def::result_shape;
 use super::elementwise::{expect_dtype, expect_operands};
 use super::sample::{Case, Sampler};
 use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
-use crate::kernel::{Affine, FoldKind, FoldOp};
-use crate::lower::{FoldSpec, LowerCx, accumulator};
+use crate::kernel::Affine;
+use crate::lower::{LowerCx, identity};
 use crate::tensor::{Element, Tensor, with_element};
 use crate::types::{DType, Extent, Shape, TensorType};
 
@@ -87,7 +88,7 @@ impl OpDef for Matmul {
     }
 
     fn lower(&self, cx: &mut LowerCx<'_>) {
-        let (to, dtype, axes) = (cx.result(0), cx.result_dtype(0), cx.result_extents(0));
+        let (to, axes) = (cx.result(0), cx.result_extents(0));
         let batch = axes.len() - 2;
         let (m, n, k) = (Affine::axis(batch), Affine::axis(batch + 1), Affine::axis(batch + 2));
         let index = |x: &Affine, y: &Affine, transposed: bool| {
@@ -97,16 +98,8 @@ impl OpDef for Matmul {
         let (a_index, b_index) = (index(&m, &k, self.transpose_a), index(&k, &n, self.transpose_b));
         let a_shape = cx.operand_extents(0);
         let contracted = a_shape[batch + usize::from(!self.transpose_a)];
-        let spec = FoldSpec { axes, kind: FoldKind::Reduce, fold_axes: vec![contracted], lanes: 1 };
-        cx.fold(
-            spec,
-            to,
-            |cx, b| {
-                let (x, y) = (cx.load(b, cx.operand(0), a_index), cx.load(b, cx.operand(1), b_index));
-                vec![accumulator(FoldOp::Dot(x, y), dtype)]
-            },
-            |_, b| b.acc(0, false, dtype),
-        );
+        let (index, operands) = (identity(axes.len()), [(cx.operand(0), a_index), (cx.operand(1), b_index)]);
+        cx.contract([axes, vec![contracted]], operands, (to, index));
     }
 
     fn sample(s: &mut Sampler) -> Vec<Case> {
@@ -138,11 +131,7 @@ fn split(shape: &Shape, transposed: bool) -> (&[Extent], Extent, Extent) {
 
 impl Matmul {
     fn product<T: Element>(&self, a: &Tensor, b: &Tensor) -> Tensor {
-        let ty = self
-            .infer(&InferCx { module: &crate::graph::Module::default() }, &[a.ty(), b.ty()])
-            .expect("the operands were checked")
-            .remove(0);
-        let shape = ty.shape.bound();
+        let shape = result_shape(self, &[a, b]);
         let (a, b) = (a.array::<T>(), b.array::<T>());
         let swap = |mut at: Vec<usize>, transposed: bool| {
             let rank = at.len();

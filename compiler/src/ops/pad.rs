@@ -1,4 +1,5 @@
 use super::attributes::op_struct;
+use super::def::result_shape;
 use super::elementwise::expect_operands;
 use super::sample::{Case, Sampler};
 use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, Slice, VjpCx};
@@ -65,11 +66,7 @@ impl OpDef for Pad {
 
     fn eval(&self, _: &EvalCx<'_>, operands: &[&Tensor]) -> Result<Vec<Tensor>, IndexFault> {
         let a = operands[0];
-        let shape = self
-            .infer(&InferCx { module: &crate::graph::Module::default() }, &[a.ty()])
-            .expect("the operands were checked")[0]
-            .shape
-            .bound();
+        let shape = result_shape(self, &[a]);
         Ok(vec![with_element!(a.dtype(), T => {
             let fill = T::convert(Scalar::F64(self.value));
             let mut out = ndarray::ArrayD::from_elem(shape.as_slice(), fill);

@@ -1,4 +1,5 @@
 use super::attributes::op_struct;
+use super::def::result_shape;
 use super::elementwise::{expect_dtype, expect_operands, is_number};
 use super::sample::{Case, Sampler};
 use super::windows::{SAMPLES, check_axes, check_lists, reach};
@@ -77,11 +78,7 @@ impl OpDef for SumWindows {
 
     fn eval(&self, _: &EvalCx<'_>, operands: &[&Tensor]) -> Result<Vec<Tensor>, IndexFault> {
         let a = operands[0];
-        let shape = self
-            .infer(&InferCx { module: &crate::graph::Module::default() }, &[a.ty()])
-            .expect("the operands were checked")[0]
-            .shape
-            .bound();
+        let shape = result_shape(self, &[a]);
         let is_float = a.dtype().is_float();
         Ok(vec![with_element!(a.dtype(), T => {
             let mut floats = ndarray::ArrayD::<f64>::zeros(shape.as_slice());

@@ -1,4 +1,5 @@
 use super::attributes::op_struct;
+use super::def::result_shape;
 use super::elementwise::expect_operands;
 use super::sample::{Case, Sampler};
 use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, SumWindows, VjpCx};
@@ -65,11 +66,7 @@ impl OpDef for Windows {
 
     fn eval(&self, _: &EvalCx<'_>, operands: &[&Tensor]) -> Result<Vec<Tensor>, IndexFault> {
         let rank = operands[0].shape().len();
-        let shape = self
-            .infer(&InferCx { module: &crate::graph::Module::default() }, &[operands[0].ty()])
-            .expect("the operands were checked")[0]
-            .shape
-            .bound();
+        let shape = result_shape(self, &[operands[0]]);
         Ok(vec![dispatch!(operands[0], a => Tensor::from(ndarray::ArrayD::from_shape_fn(shape, |at| {
             let mut from: Vec<usize> = (0..rank).map(|d| at[d]).collect();
             for (n, &axis) in self.axes.iter().enumerate() {
