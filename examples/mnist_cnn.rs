@@ -38,7 +38,7 @@ const BATCH: usize = 50;
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let trainer = mnist::Trainer::new(
-        &models::build("mnist_cnn").ok_or("the network is not known")??,
+        &models::build("mnist_cnn", models::PIXELS).ok_or("the network is not known")??,
         args.seed,
         BATCH,
     )?;

@@ -29,7 +29,7 @@ struct Args {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let name = if args.large { "mnist_mlp_large" } else { "mnist_mlp" };
-    let module = models::build(name).ok_or("the network is not known")??;
+    let module = models::build(name, models::PIXELS).ok_or("the network is not known")??;
     let trainer = mnist::Trainer::new(&module, args.seed, 100)?;
     trainer.train(0, args.steps)?;
     println!("test accuracy {}", trainer.accuracy()?);

@@ -25,7 +25,7 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let module = models::build("mnist_softmax").ok_or("the network is not known")??;
+    let module = models::build("mnist_softmax", models::PIXELS).ok_or("the network is not known")??;
     let trainer = mnist::Trainer::new(&module, args.seed, 100)?;
     trainer.train(0, args.steps)?;
     println!("test accuracy {}", trainer.accuracy()?);

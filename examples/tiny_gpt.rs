@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/text/steelworks.txt");
     let text = encode(&std::fs::read_to_string(args.text.unwrap_or_else(own))?);
-    let session = Session::new(&models::build("gpt").ok_or("the network is not known")??)?;
+    let session = Session::new(&models::build("gpt", models::PIXELS).ok_or("the network is not known")??)?;
     session.init(args.seed)?;
 
     let mut step = session.entry("train_step")?;

@@ -54,7 +54,7 @@ fn is_large(model: &Model) -> bool {
 fn kept_texts_are_what_write_models_writes() {
     for file in texts() {
         let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap();
-        let built = models::build(name).unwrap_or_else(|| panic!("no function builds `{name}`")).unwrap();
+        let built = models::build(name, models::PIXELS).unwrap_or_else(|| panic!("no function builds `{name}`")).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         let made = format!("{built}\n");
         let differs = text.lines().zip(made.lines()).find(|(kept, made)| kept != made);
@@ -95,7 +95,7 @@ fn networks_have_the_published_parameters() {
         // 5·5·32 + 32, 5·5·32·64 + 64, 3136·1024 + 1024, 1024·10 + 10.
         ("mnist_cnn", "predict", 3_274_634),
     ] {
-        let module = models::build(name).unwrap().unwrap();
+        let module = models::build(name, models::PIXELS).unwrap().unwrap();
         let reads = module.functions[module.function(function).unwrap()].reads();
         let trained = reads.iter().map(|name| &module.variables[module.variable(name).unwrap()]);
         let parameters = trained.filter(|variable| variable.trainable);
@@ -110,7 +110,7 @@ fn networks_have_the_published_parameters() {
 fn networks_have_the_published_multiply_adds() {
     for (name, published) in [("resnet18", 181), ("resnet50", 409), ("mobilenet_v2", 30), ("googlenet", 150)]
     {
-        let module = models::build(name).unwrap().unwrap();
+        let module = models::build(name, models::PIXELS).unwrap().unwrap();
         let options = Options::new(OptLevel::O0);
         let model = Model::new(&module, options, Target::host().unwrap()).unwrap_or_else(|e| panic!("{e}"));
         let (_, predict) = model.entry_point("predict").unwrap_or_else(|e| panic!("{e}"));

@@ -1,4 +1,4 @@
-//! GoogLeNet for images of 224×224 pixels (Szegedy et al., "Going deeper with convolutions", 2015), as in torchvision: with
+//! GoogLeNet for images, in the paper of 224×224 pixels (Szegedy et al., "Going deeper with convolutions", 2015), as in torchvision: with
 //! batch norm behind every convolution instead of local response norm, and windows of 3×3 where the paper has 5×5. The two
 //! auxiliary heads are part of the training loss only.
 
@@ -34,11 +34,11 @@ const STAGE5: [Inception; 2] =
 /// Weight of the loss of an auxiliary head.
 const AUXILIARY: f64 = 0.3;
 
-pub fn googlenet() -> Result<Module, Diagnostics> {
+pub fn googlenet(pixels: usize) -> Result<Module, Diagnostics> {
     let train = Train::minimize("train_step", "loss", optimizers::momentum(Argument::Param("lr".into())))
         .param("lr")
         .with(Call::word("weight_decay").arg(1e-4));
-    let task = Task { name: "googlenet", image: &[224, 224, 3], train };
+    let task = Task { name: "googlenet", image: &[pixels, pixels, 3], train };
     classifier_with_loss(
         task,
         |x, mode| logits(x, mode).0,

@@ -1,4 +1,4 @@
-//! MobileNetV2 for images of 224×224 pixels (Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: inverted residuals and linear
+//! MobileNetV2 for images, in the paper of 224×224 pixels (Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: inverted residuals and linear
 //! bottlenecks", 2018).
 
 use bessemer::prelude::*;
@@ -17,11 +17,11 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
     (6, 320, 1, 1),
 ];
 
-pub fn mobilenet_v2() -> Result<Module, Diagnostics> {
+pub fn mobilenet_v2(pixels: usize) -> Result<Module, Diagnostics> {
     let train = Train::minimize("train_step", "loss", optimizers::momentum(Argument::Param("lr".into())))
         .param("lr")
         .with(Call::word("weight_decay").arg(4e-5));
-    classifier(Task { name: "mobilenet_v2", image: &[224, 224, 3], train }, |x, mode| {
+    classifier(Task { name: "mobilenet_v2", image: &[pixels, pixels, 3], train }, |x, mode| {
         let mut x = nn::relu6(conv_norm(x, "stem", &ConvNorm { stride: 2, ..ConvNorm::of(32) }, mode));
         for (stage, &(factor, channels, blocks, first)) in STAGES.iter().enumerate() {
             for n in 0..blocks {

@@ -10,23 +10,35 @@ mod resnet;
 
 use bessemer::prelude::*;
 
-/// What builds a network.
-type Build = fn() -> Result<Module, Diagnostics>;
+type Built = Result<Module, Diagnostics>;
+
+/// What builds a network: for the task that it was made for, or for square images of so many pixels a side.
+#[derive(Clone, Copy)]
+pub enum Build {
+    Task(fn() -> Built),
+    Images(fn(usize) -> Built),
+}
+
+/// Pixels a side of the images that the networks of the zoo were published for.
+pub const PIXELS: usize = 224;
 
 /// Every network: its name, and what builds it.
 pub const NETWORKS: [(&str, Build); 9] = [
-    ("googlenet", googlenet::googlenet),
-    ("gpt", gpt::gpt),
-    ("mnist_cnn", mnist::cnn),
-    ("mnist_mlp", mnist::mlp),
-    ("mnist_mlp_large", mnist::mlp_large),
-    ("mnist_softmax", mnist::softmax),
-    ("mobilenet_v2", mobilenet::mobilenet_v2),
-    ("resnet18", resnet::resnet18),
-    ("resnet50", resnet::resnet50),
+    ("googlenet", Build::Images(googlenet::googlenet)),
+    ("gpt", Build::Task(gpt::gpt)),
+    ("mnist_cnn", Build::Task(mnist::cnn)),
+    ("mnist_mlp", Build::Task(mnist::mlp)),
+    ("mnist_mlp_large", Build::Task(mnist::mlp_large)),
+    ("mnist_softmax", Build::Task(mnist::softmax)),
+    ("mobilenet_v2", Build::Images(mobilenet::mobilenet_v2)),
+    ("resnet18", Build::Images(resnet::resnet18)),
+    ("resnet50", Build::Images(resnet::resnet50)),
 ];
 
-/// The network of this name; `None` if there is none.
-pub fn build(name: &str) -> Option<Result<Module, Diagnostics>> {
-    NETWORKS.iter().find(|network| network.0 == name).map(|(_, build)| build())
+/// The network of this name, for images of so many pixels a side if it is one for images of any size; `None` if there is none.
+pub fn build(name: &str, pixels: usize) -> Option<Built> {
+    NETWORKS.iter().find(|network| network.0 == name).map(|(_, build)| match build {
+        Build::Task(build) => build(),
+        Build::Images(build) => build(pixels),
+    })
 }

@@ -1,4 +1,4 @@
-//! Residual networks of 18 and 50 layers for images of 224×224 pixels (He, Zhang, Ren, Sun, "Deep residual learning for image
+//! Residual networks of 18 and 50 layers for images, in the paper of 224×224 pixels (He, Zhang, Ren, Sun, "Deep residual learning for image
 //! recognition", 2016), with the stride of a bottleneck in its middle convolution, as in torchvision.
 
 use bessemer::prelude::*;
@@ -7,23 +7,28 @@ use super::classifier::{Mode, Task, classifier};
 use super::layers::{ConvNorm, conv_norm};
 
 /// Blocks of two convolutions.
-pub fn resnet18() -> Result<Module, Diagnostics> {
-    resnet("resnet18", [2, 2, 2, 2], basic)
+pub fn resnet18(pixels: usize) -> Result<Module, Diagnostics> {
+    resnet("resnet18", pixels, [2, 2, 2, 2], basic)
 }
 
 /// Blocks of three convolutions, the outer ones of one pixel.
-pub fn resnet50() -> Result<Module, Diagnostics> {
-    resnet("resnet50", [3, 4, 6, 3], bottleneck)
+pub fn resnet50(pixels: usize) -> Result<Module, Diagnostics> {
+    resnet("resnet50", pixels, [3, 4, 6, 3], bottleneck)
 }
 
 /// What a block adds to its operand, given width and stride.
 type Residual = for<'g> fn(Expr<'g>, usize, usize, Mode) -> Expr<'g>;
 
-fn resnet(name: &str, blocks: [usize; 4], residual: Residual) -> Result<Module, Diagnostics> {
+fn resnet(
+    name: &str,
+    pixels: usize,
+    blocks: [usize; 4],
+    residual: Residual,
+) -> Result<Module, Diagnostics> {
     let train = Train::minimize("train_step", "loss", optimizers::momentum(Argument::Param("lr".into())))
         .param("lr")
         .with(Call::word("weight_decay").arg(1e-4));
-    classifier(Task { name, image: &[224, 224, 3], train }, |x, mode| {
+    classifier(Task { name, image: &[pixels, pixels, 3], train }, |x, mode| {
         let stem =
             nn::relu(conv_norm(x, "stem", &ConvNorm { window: 7, stride: 2, ..ConvNorm::of(64) }, mode));
         let pool = nn::Pool::new(&[3, 3]).strides(&[2, 2]).padding(nn::Padding::around(2, 1));

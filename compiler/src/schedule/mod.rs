@@ -140,15 +140,15 @@ fn choose_chunks(
         }
         _ => None,
     });
-    let any = || {
+    let any = |unit: &dyn Fn(Axis) -> usize| {
         let enough = |axis: &Axis| extents[*axis] >= wanted;
         let axis = (0..axis_count)
             .find(enough)
             .or_else(|| (0..axis_count).max_by_key(|&axis| (extents[axis], axis_count - axis)))?;
         let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
-        cut(axis, if innermost { CHUNK_UNIT } else { 1 })
+        cut(axis, if innermost { CHUNK_UNIT } else { unit(axis) })
     };
-    let Some((stage, schedule, row, col)) = tile else { return any() };
+    let Some((stage, schedule, row, col)) = tile else { return any(&|_| 1) };
     // Chunks along the columns repeat nothing of what is packed, and share the vector operand out. Chunks along an axis that
     // the panel does not depend on pack it again, so these have enough rows for that.
     let least = |axis: Axis| match repacks(stage, schedule, axis) {
@@ -159,7 +159,7 @@ fn choose_chunks(
         }
         false => 1,
     };
-    let columns = (bytes == 0 && col.0 < axis_count && extents[col.0] >= 2 * col.1).then_some(col);
+    let columns = (col.0 < axis_count && extents[col.0] >= 2 * col.1).then_some(col);
     let others =
         (0..axis_count).filter(|&axis| axis != row.0 && axis != col.0).map(|axis| (axis, least(axis)));
     let rows = (row.0 < axis_count).then_some(row);
@@ -170,7 +170,8 @@ fn choose_chunks(
             best = Some((share, chunks));
         }
     }
-    best.map(|(_, chunks)| chunks).or_else(any)
+    let unit = |axis: Axis| if axis == col.0 { col.1 } else { 1 };
+    best.map(|(_, chunks)| chunks).or_else(|| any(&unit))
 }
 
 /// Whether chunks along an axis would each pack the same panel.

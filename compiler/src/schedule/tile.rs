@@ -53,7 +53,7 @@ pub(super) enum Pack {
     Scattered,
     /// Its elements along the fold compete for lines of the cache.
     Conflicts,
-    /// So many rows use what was copied once.
+    /// So many rows use what was copied once, at each of the points that share it.
     Rows(usize),
 }
 
@@ -159,7 +159,7 @@ impl Candidate<'_> {
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
             (true, true) => Some(Pack::Conflicts),
-            (true, false) => (rows >= PACK_ROWS && uses == 1.0).then_some(Pack::Rows(rows)),
+            (true, false) => (rows as f64 * uses >= PACK_ROWS as f64).then_some(Pack::Rows(rows)),
         };
         // Vectors of a row, and columns that fill none.
         let pieces = model.vectors_of(cols, self.lanes);

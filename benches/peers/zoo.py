@@ -1,0 +1,165 @@
+"""The networks of `examples/models`: the text that Bessemer reads, and the same networks in the frameworks."""
+
+import pathlib
+import subprocess
+from dataclasses import dataclass
+
+WRITE_MODELS = pathlib.Path(__file__).resolve().parents[2] / "target" / "release" / "examples" / "write_models"
+TRAINED = ("mnist_cnn", "resnet18", "mobilenet_v2", "gpt")
+INFERRED = ("mnist_cnn", "resnet18", "resnet50", "mobilenet_v2", "googlenet")
+
+# Of `gpt`.
+VOCABULARY, LENGTH, WIDTH, HEADS, LAYERS = 96, 128, 256, 4, 4
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """A network of the zoo; `update` is `train` or `predict`, `pixels` those of a side of an image."""
+
+    name: str
+    pixels: int
+    update: str
+    batch: int
+
+    @staticmethod
+    def parse(text):
+        """`resnet18@64,train,16`; `@64` may be left out."""
+        name, update, batch = text.split(",")
+        name, _, pixels = name.partition("@")
+        if name not in {"train": TRAINED, "predict": INFERRED}.get(update, ()):
+            raise SystemExit(
+                f"`{text}` is no network of the zoo: expected NAME@PIXELS,train,BATCH with one of {', '.join(TRAINED)}, "
+                f"or NAME@PIXELS,predict,BATCH with one of {', '.join(INFERRED)}"
+            )
+        return Zoo(name, int(pixels or 224), update, int(batch))
+
+    def __str__(self):
+        at = f"@{self.pixels}" if self.name not in ("mnist_cnn", "gpt") else ""
+        return f"{self.name}{at},{self.update},{self.batch}"
+
+    @property
+    def trains(self):
+        return self.update == "train"
+
+    def text(self):
+        """Written by the example `write_models`, which has the functions that build the networks."""
+        if not WRITE_MODELS.exists():
+            raise SystemExit(f"{WRITE_MODELS} is missing: build it with `cargo build --release --examples`")
+        out = WRITE_MODELS.parent
+        command = [str(part) for part in (WRITE_MODELS, self.name, "--pixels", self.pixels, "--out", out)]
+        subprocess.run(command, check=True, capture_output=True)
+        return (out / f"{self.name}.bsm").read_text()
+
+
+def data(network):
+    """The batch as arrays, images with their channels last."""
+    import numpy
+
+    random = numpy.random.default_rng(1)
+    if network.name == "gpt":
+        text = random.integers(0, VOCABULARY, (network.batch, LENGTH + 1))
+        return text[:, :-1], text[:, 1:]
+    side, channels, classes = (28, 1, 10) if network.name == "mnist_cnn" else (network.pixels, 3, 1000)
+    shape = (network.batch, side, side, channels)
+    return random.random(shape, numpy.float32), random.integers(0, classes, network.batch)
+
+
+def torch_model(network):
+    import torch
+    from torch import nn
+
+    if network.name == "mnist_cnn":
+        same = lambda i, o: [nn.Conv2d(i, o, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
+        dense = [nn.Flatten(), nn.Linear(3136, 1024), nn.ReLU(), nn.Dropout(0.5), nn.Linear(1024, 10)]
+        return nn.Sequential(*same(1, 32), *same(32, 64), *dense)
+    if network.name == "gpt":
+        return _torch_gpt()
+    import torchvision
+
+    options = {"init_weights": False, "aux_logits": False} if network.name == "googlenet" else {}
+    return getattr(torchvision.models, network.name)(weights=None, **options)
+
+
+def _torch_gpt():
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
+            self.heads, self.merged = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+            self.hidden = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+
+        def forward(self, x):
+            batch = x.shape[0]
+            split = self.heads(self.norms[0](x)).view(batch, LENGTH, 3, HEADS, WIDTH // HEADS)
+            queries, keys, values = split.permute(2, 0, 3, 1, 4)
+            gathered = nn.functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+            x = x + self.merged(gathered.transpose(1, 2).reshape(batch, LENGTH, WIDTH))
+            return x + self.hidden(self.norms[1](x))
+
+    class Gpt(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.characters, self.positions = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(LENGTH, WIDTH)
+            self.blocks = nn.Sequential(*(Block() for _ in range(LAYERS)))
+            self.logits = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY))
+
+        def forward(self, x):
+            return self.logits(self.blocks(self.characters(x) + self.positions.weight)).flatten(0, 1)
+
+    return Gpt()
+
+
+def torch_step(network, threads, compiled):
+    import torch
+
+    torch.set_num_threads(threads)
+    x, y = (torch.from_numpy(part) for part in data(network))
+    model = torch_model(network)
+    if network.name != "gpt":
+        x = x.permute(0, 3, 1, 2).contiguous()
+    call = torch.compile(model) if compiled else model
+    if not network.trains:
+        model.eval()
+
+        def step():
+            with torch.inference_mode():
+                return float(torch.softmax(call(x), 1)[0, 0])
+
+        return step
+    parameters = model.parameters()
+    optimizer = {
+        "mnist_cnn": lambda: torch.optim.Adam(parameters, lr=1e-3, fused=True),
+        "gpt": lambda: torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.1, fused=True),
+    }.get(network.name, lambda: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-4))()
+
+    def step():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(call(x), y.flatten())
+        loss.backward()
+        if network.name == "gpt":
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def onnx_step(network, threads):
+    import io
+
+    import onnxruntime
+    import torch
+
+    x, _ = data(network)
+    x = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
+    model = torch.nn.Sequential(torch_model(network), torch.nn.Softmax(1)).eval()
+    file = io.BytesIO()
+    torch.onnx.export(model, (x,), file, input_names=["x"], dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    x = x.numpy()
+    return lambda: float(session.run(None, {"x": x})[0][0, 0])
