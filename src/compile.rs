@@ -173,12 +173,19 @@ pub fn target(cpu: &str) -> Result<Target, Error> {
 }
 
 /// The targets of a library: a triple (this machine's where none is named) at one or several CPU levels, the lowest first.
-/// A level of x86-64 may be named `v3` for `x86-64-v3`; `native` is the highest that this machine has.
+/// A level of x86-64 may be named `v3` for `x86-64-v3`; `native` is everything that code can use of this machine and ask a
+/// CPU for. One level may be changed by features: `+avx2,-fma`.
 ///
 /// # Errors
-/// E0711 if a name is unknown, no code can be emitted for a target, or several levels are not all of x86-64.
-pub fn levels(triple: Option<&str>, cpus: &[String]) -> Result<Vec<Target>, Error> {
+/// E0711 if a name is unknown, no code can be emitted for a target, several levels are not all of x86-64, or features are to
+/// change several levels.
+pub fn levels(triple: Option<&str>, cpus: &[String], features: Option<&str>) -> Result<Vec<Target>, Error> {
     let unsupported = |error: CodegenError| Diagnostic::new("E0711", error.to_string());
+    if features.is_some() && cpus.len() > 1 {
+        return Err(Diagnostic::new("E0711", "CPU features can change one CPU level only")
+            .help("name one level with `--target-cpu`, or leave out `--target-features`")
+            .into());
+    }
     let host = Target::host().map_err(unsupported)?.triple().to_string();
     let triple = triple.unwrap_or(&host);
     let default = match triple == host {
@@ -190,11 +197,14 @@ pub fn levels(triple: Option<&str>, cpus: &[String]) -> Result<Vec<Target>, Erro
     let mut targets = Vec::new();
     for name in names {
         let name = if ["v2", "v3", "v4"].contains(&&*name) { format!("x86-64-{name}") } else { name };
-        let target = Target::parse(triple, &name).and_then(|target| target.at_named_level());
+        let target = Target::parse(triple, &name).and_then(Target::checkable);
+        let target = target.and_then(|target| match features {
+            None => Ok(target),
+            Some(features) => target.change_features(features),
+        });
         targets.push(target.map_err(unsupported)?);
     }
-    // By their names, levels are in order.
-    targets.sort_by_key(|target| target.level().to_string());
-    targets.dedup();
+    targets.sort_by_key(|target| target.features().count());
+    targets.dedup_by_key(|target| target.features());
     Ok(targets)
 }

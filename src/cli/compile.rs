@@ -54,10 +54,14 @@ pub struct Args {
     /// Triple of the target, such as aarch64-unknown-linux-gnu; default: this machine
     #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
-    /// Level of the CPU: native, x86-64-v2, x86-64-v3, x86-64-v4, a list of levels such as v2,v3 of which the best is taken
+    /// Level of the CPU: native (all that this machine has), x86-64-v2, x86-64-v3, x86-64-v4, a list of levels such as v2,v3 of which the best is taken
     /// at run time, or generic on other architectures; default: native, or for another target x86-64-v3 or generic
     #[arg(long, value_name = "CPU", value_delimiter = ',')]
     target_cpu: Vec<String>,
+    /// Features of the CPU that code may use, or not, beside those of its level: `+avx2,-fma`. A library is refused with a
+    /// status by a CPU that lacks one
+    #[arg(long, value_name = "FEATURES", allow_hyphen_values = true)]
+    target_features: Option<String>,
     /// Whether kernels may run on several threads
     #[arg(long, value_name = "WHERE", default_value = "auto")]
     threads: Threads,
@@ -167,7 +171,8 @@ impl Mutable {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let batch: BatchSizes = args.batch.parse().map_err(Error::from).map_err(Failure::usage)?;
-    let targets = levels(args.target.as_deref(), &args.target_cpu).map_err(Failure::usage)?;
+    let features = args.target_features.as_deref();
+    let targets = levels(args.target.as_deref(), &args.target_cpu, features).map_err(Failure::usage)?;
     let passes = options(args.opt_level.into(), &args.disable_pass).map_err(Failure::usage)?;
     let passes = args.dump_ir.iter().try_fold(passes, |passes, pass| passes.dump(pass));
     let passes = passes.map_err(|error| Failure::usage(Error::from(error)))?;
@@ -248,7 +253,7 @@ fn report(
     targets: &[Target],
     files: &[PathBuf],
 ) -> String {
-    let cpus: Vec<String> = targets.iter().map(|t| t.level().to_string()).collect();
+    let cpus: Vec<String> = targets.iter().map(Target::cpu).collect();
     let mut text = format!("{} for {} ({})\n\n", source.name, targets[0].triple(), cpus.join(", "));
     let mut table = Table::new(&[
         ("entry point", Align::Left),

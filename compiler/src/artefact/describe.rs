@@ -35,7 +35,7 @@ pub(super) fn size(ty: &crate::types::TensorType) -> Option<(u64, bool)> {
 pub(super) struct Head {
     pub(super) layout: ProgramLayout,
     pub(super) interface: u64,
-    pub(super) level: u32,
+    pub(super) cpu: String,
 }
 
 /// A program's description, and where in it the records of the variables begin, in bytes.
@@ -75,8 +75,19 @@ pub(super) fn describe(
     let rates = (0u32..).zip(&source.variables).filter(|(_, v)| v.is_learning_rate).map(|(at, _)| at);
     let learning_rates = w.list(&rates.collect::<Vec<_>>());
     let flags = if source.has_threads { ProgramRecord::THREADS } else { 0 };
-    let Head { layout, interface, level } = *head;
-    let record = ProgramRecord { layout, interface, name, variables, entries, learning_rates, level, flags };
+    let cpu = w.text(&head.cpu);
+    let Head { layout, interface, .. } = *head;
+    let record = ProgramRecord {
+        layout,
+        interface,
+        name,
+        variables,
+        entries,
+        learning_rates,
+        cpu,
+        flags,
+        reserved: 0,
+    };
     let mut bytes = Vec::new();
     record.put(&mut bytes);
     w.bytes[..bytes.len()].copy_from_slice(&bytes);
@@ -206,7 +217,7 @@ records! {
     ProgramLayout {
         abi_version, reserved, fingerprint, state_bytes, scratch_bytes, scratch_bytes_per_worker
     }
-    ProgramRecord { layout, interface, name, variables, entries, learning_rates, level, flags }
+    ProgramRecord { layout, interface, name, variables, entries, learning_rates, cpu, flags, reserved }
     TensorRecord { name, extents, dtype, flags, offset, bytes, row, pitch }
     EntryRecord { name, params, results, variants, flags, reserved }
     VariantRecord { first, last, flops, checks }

@@ -1,21 +1,69 @@
-//! Several versions of code in one object file, for CPUs of different levels.
+//! Several versions of code in one object file, for CPUs of different levels, and which of them a CPU can run.
 
+use bessemer_runtime::abi::Status;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
-use cranelift_module::{FuncId, Module, ModuleReloc, ModuleResult};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa, TargetIsa};
+use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleResult};
 use cranelift_object::ObjectModule;
+use target_lexicon::Architecture;
 
-use crate::codegen::{CpuLevel, forward_to_module};
+use super::emit::{Code, signature};
+use crate::codegen::{CodegenError, Features, Target, forward_to_module};
 
-/// The N of `x86-64-vN`; 0 where every CPU of the architecture has the level.
-pub(super) fn number(level: CpuLevel) -> u32 {
-    match level {
-        CpuLevel::X86_64V2 => 2,
-        CpuLevel::X86_64V3 => 3,
-        CpuLevel::X86_64V4 => 4,
-        CpuLevel::Generic | CpuLevel::Native => 0,
+/// What the names of functions for one of several levels end with.
+pub(super) fn suffix(target: &Target, targets: &[Target]) -> String {
+    let level = target.level().to_string();
+    if targets.len() > 1 { format!(".{}", level.trim_start_matches("x86-64-")) } else { String::new() }
+}
+
+/// Defines the function that asks the CPU what it has, on architectures where code can do that by itself.
+pub(super) fn declare_words(
+    module: &mut dyn Module,
+    target: &Target,
+    name: &str,
+) -> Result<Option<FuncId>, CodegenError> {
+    if target.triple().architecture != Architecture::X86_64 {
+        return Ok(None);
     }
+    let signature = signature(target, (&[types::I64], None));
+    let func = module.declare_function(&format!("{name}.cpu"), Linkage::Local, &signature)?;
+    module.define_function_bytes(func, 16, &x86_words(target), &[])?;
+    Ok(Some(func))
+}
+
+/// The position of the last of some targets that the CPU can run code for; returns `UnsupportedCpu` where there is none.
+/// Each has all features of the one before.
+pub(super) fn choose(code: &mut Code<'_, '_>, words: Option<FuncId>, targets: &[Target]) -> Value {
+    let mut chosen = code.number(types::I32, 0);
+    if let Some(words) = words {
+        let found = code.room(4 * Features::WORDS);
+        code.call(words, &[found]);
+        for (number, target) in (0..).zip(targets) {
+            let lacks = lacks(code, found, target.features());
+            if number == 0 {
+                code.refuse_when(lacks, Status::UnsupportedCpu);
+            } else {
+                let number = code.number(types::I32, number);
+                chosen = code.b.ins().select(lacks, chosen, number);
+            }
+        }
+    }
+    chosen
+}
+
+/// Whether a CPU that says these words of itself lacks a feature.
+fn lacks(code: &mut Code<'_, '_>, found: Value, features: Features) -> Value {
+    let mut missing = code.number(types::I32, 0);
+    for (at, needed) in features.words().into_iter().enumerate() {
+        let word = code.load(types::I32, found, 4 * at);
+        let needed = code.number(types::I32, u64::from(needed));
+        let absent = code.b.ins().band_not(needed, word);
+        missing = code.b.ins().bor(missing, absent);
+    }
+    code.compare(IntCC::NotEqual, missing, 0)
 }
 
 /// A module whose functions may use the instructions of another level than the module that it puts them into.
@@ -62,57 +110,53 @@ impl Module for Leveled<'_> {
     }
 }
 
-/// A function without parameters that gives the level of the CPU it runs on, as a `u32`: 0 for less than x86-64-v2. It keeps
-/// to the conventions of System V and of Windows alike.
+/// A function that writes what the CPU says of itself, and the system of its registers, to an array of
+/// [`Features::WORDS`](crate::codegen::Features::WORDS) words; 0 where they say nothing. Its parameter is in `r11`: see
+/// [`x86_words`].
 ///
-/// Reference: the levels of the x86-64 psABI, version 1.0, table 3.1; Intel SDM, volume 2A, CPUID.
+/// Reference: Intel SDM, volume 2A, CPUID and XGETBV.
 #[rustfmt::skip]
-pub(super) const X86_LEVEL: &[u8] = &[
+const X86_WORDS: &[u8] = &[
     0x53,                                        // push rbx
     0x31, 0xc0,                                  // xor eax, eax
+    0x41, 0x89, 0x43, 0x04,                      // mov [r11 + 4], eax
+    0x41, 0x89, 0x43, 0x08,                      // mov [r11 + 8], eax
+    0x41, 0x89, 0x43, 0x0c,                      // mov [r11 + 12], eax
+    0x41, 0x89, 0x43, 0x10,                      // mov [r11 + 16], eax
     0x0f, 0xa2,                                  // cpuid: the highest leaf
     0x41, 0x89, 0xc1,                            // mov r9d, eax
     0xb8, 0x01, 0x00, 0x00, 0x00,                // mov eax, 1
     0x0f, 0xa2,                                  // cpuid
+    0x41, 0x89, 0x0b,                            // mov [r11], ecx
     0x41, 0x89, 0xca,                            // mov r10d, ecx
-    0x45, 0x31, 0xc0,                            // xor r8d, r8d: the result
-    0x81, 0xe1, 0x01, 0x22, 0x98, 0x00,          // and ecx, SSE3 | SSSE3 | CMPXCHG16B | SSE4.1 | SSE4.2 | POPCNT
-    0x81, 0xf9, 0x01, 0x22, 0x98, 0x00,          // cmp ecx, the same
-    0x75, 0x7e,                                  // jne done
-    0xb8, 0x01, 0x00, 0x00, 0x80,                // mov eax, 0x80000001
-    0x0f, 0xa2,                                  // cpuid
-    0xf6, 0xc1, 0x01,                            // test cl, LAHF
-    0x74, 0x72,                                  // je done
-    0x41, 0xb8, 0x02, 0x00, 0x00, 0x00,          // mov r8d, 2
-    0xf6, 0xc1, 0x20,                            // test cl, LZCNT
-    0x74, 0x67,                                  // je done
-    0x41, 0x81, 0xe2, 0x00, 0x10, 0x40, 0x38,    // and r10d, FMA | MOVBE | OSXSAVE | AVX | F16C
-    0x41, 0x81, 0xfa, 0x00, 0x10, 0x40, 0x38,    // cmp r10d, the same
-    0x75, 0x57,                                  // jne done
     0x41, 0x83, 0xf9, 0x07,                      // cmp r9d, 7
-    0x72, 0x51,                                  // jb done
+    0x72, 0x11,                                  // jb extended
     0xb8, 0x07, 0x00, 0x00, 0x00,                // mov eax, 7
     0x31, 0xc9,                                  // xor ecx, ecx
     0x0f, 0xa2,                                  // cpuid
-    0x41, 0x89, 0xda,                            // mov r10d, ebx
-    0x81, 0xe3, 0x28, 0x01, 0x00, 0x00,          // and ebx, BMI1 | AVX2 | BMI2
-    0x81, 0xfb, 0x28, 0x01, 0x00, 0x00,          // cmp ebx, the same
-    0x75, 0x37,                                  // jne done
+    0x41, 0x89, 0x5b, 0x04,                      // mov [r11 + 4], ebx
+    0x41, 0x89, 0x4b, 0x08,                      // mov [r11 + 8], ecx
+    0xb8, 0x00, 0x00, 0x00, 0x80,                // extended: mov eax, 0x80000000
+    0x0f, 0xa2,                                  // cpuid: the highest extended leaf
+    0x3d, 0x01, 0x00, 0x00, 0x80,                // cmp eax, 0x80000001
+    0x72, 0x0b,                                  // jb saved
+    0xb8, 0x01, 0x00, 0x00, 0x80,                // mov eax, 0x80000001
+    0x0f, 0xa2,                                  // cpuid
+    0x41, 0x89, 0x4b, 0x0c,                      // mov [r11 + 12], ecx
+    0x41, 0x0f, 0xba, 0xe2, 0x1b,                // saved: bt r10d, 27: OSXSAVE
+    0x73, 0x09,                                  // jnc done
     0x31, 0xc9,                                  // xor ecx, ecx
     0x0f, 0x01, 0xd0,                            // xgetbv: what the system saves of the registers
-    0x89, 0xc1,                                  // mov ecx, eax
-    0x83, 0xe1, 0x06,                            // and ecx, XMM | YMM
-    0x83, 0xf9, 0x06,                            // cmp ecx, the same
-    0x75, 0x28,                                  // jne done
-    0x41, 0xb8, 0x03, 0x00, 0x00, 0x00,          // mov r8d, 3
-    0x41, 0x81, 0xe2, 0x00, 0x00, 0x03, 0xd0,    // and r10d, AVX512 F | DQ | CD | BW | VL
-    0x41, 0x81, 0xfa, 0x00, 0x00, 0x03, 0xd0,    // cmp r10d, the same
-    0x75, 0x12,                                  // jne done
-    0x25, 0xe6, 0x00, 0x00, 0x00,                // and eax, XMM | YMM | opmask | upper ZMM | further ZMM
-    0x3d, 0xe6, 0x00, 0x00, 0x00,                // cmp eax, the same
-    0x75, 0x06,                                  // jne done
-    0x41, 0xb8, 0x04, 0x00, 0x00, 0x00,          // mov r8d, 4
-    0x44, 0x89, 0xc0,                            // done: mov eax, r8d
-    0x5b,                                        // pop rbx
+    0x41, 0x89, 0x43, 0x10,                      // mov [r11 + 16], eax
+    0x5b,                                        // done: pop rbx
     0xc3,                                        // ret
 ];
+
+/// The code of that function for a target's convention.
+fn x86_words(target: &Target) -> Vec<u8> {
+    let first: [u8; 3] = match target.call_conv() {
+        CallConv::WindowsFastcall => [0x49, 0x89, 0xcb], // mov r11, rcx
+        _ => [0x49, 0x89, 0xfb],                         // mov r11, rdi
+    };
+    [&first, X86_WORDS].concat()
+}

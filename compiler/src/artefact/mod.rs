@@ -1,11 +1,12 @@
 //! A model as a native library: object files, and the C header that says what is in them.
 //!
 //! Two object files are made from one program. The first is freestanding: code and constants, the raw functions
-//! (`raw`), and a description of the program; it refers to nothing. The second (`interface`) has the functions that
+//! (`raw`, `access`), and a description of the program; it refers to nothing. The second (`interface`) has the functions that
 //! most programs call, each a few instructions; it refers to the first and to the runtime, with which whoever links
 //! them links it too. `describe` writes the description, `header` the header, `names` makes names in C, `levels` puts
 //! code for several CPU levels into one file.
 
+mod access;
 mod describe;
 mod emit;
 mod header;
@@ -142,7 +143,7 @@ pub fn runtime_symbols() -> Vec<String> {
 /// # Errors
 /// E0721 to E0723 for names and sizes that C cannot have; as [`compile_into`]; and [`CodegenError::Target`] if there
 /// are no object files for the target, it lacks instructions for which Cranelift would call a library, or the targets are
-/// not levels of one triple in ascending order.
+/// not levels of one triple in ascending order, each with all features of the one before.
 pub fn compile(source: &ArtefactSource, targets: &[Target]) -> Result<Artefact, CompileError> {
     check(source)?;
     let Some(lowest) = targets.first() else {
@@ -155,7 +156,8 @@ pub fn compile(source: &ArtefactSource, targets: &[Target]) -> Result<Artefact, 
     for target in targets {
         let isa = target.isa()?;
         let mut module = levels::Leveled::new(&mut file.module, isa);
-        let compiled = compile_into(&mut module, target, module_of(source, &suffix(target, targets)))?;
+        let compiled =
+            compile_into(&mut module, target, module_of(source, &levels::suffix(target, targets)))?;
         code.push(compiled.entries);
         programs.push(compiled.program);
         times.add(compiled.times);
@@ -165,12 +167,10 @@ pub fn compile(source: &ArtefactSource, targets: &[Target]) -> Result<Artefact, 
         scratch_bytes_per_worker: a.scratch_bytes_per_worker.max(b.scratch_bytes_per_worker),
         ..a
     });
-    let (mut programs, numbers) =
-        (programs, targets.iter().map(|t| levels::number(t.level())).collect::<Vec<_>>());
     let (program, layout) = (programs.swap_remove(0), layout.expect("there is a target"));
-    let head = describe::Head { layout, interface: header.hash(), level: numbers[0] };
+    let head = describe::Head { layout, interface: header.hash(), cpu: lowest.cpu() };
     let description = describe::describe(source, &program, &head)?;
-    let raw = raw::Raw { source, target: lowest, state: &program.state, levels: &numbers, code: &code };
+    let raw = raw::Raw { source, targets, state: &program.state, code: &code };
     raw.emit(&mut file.module, &description)?;
     let object = file.finish(true)?;
 
@@ -195,14 +195,9 @@ pub fn list(source: &ArtefactSource, targets: &[Target]) -> Result<Vec<Listing>,
     check_targets(targets)?;
     let mut listings = Vec::new();
     for target in targets {
-        listings.extend(listing::list(module_of(source, &suffix(target, targets)), target)?.1);
+        listings.extend(listing::list(module_of(source, &levels::suffix(target, targets)), target)?.1);
     }
     Ok(listings)
-}
-
-/// What the names of functions for one of several levels end with.
-fn suffix(target: &Target, targets: &[Target]) -> String {
-    if targets.len() > 1 { format!(".v{}", levels::number(target.level())) } else { String::new() }
 }
 
 /// Refuses what C cannot have.
@@ -227,10 +222,11 @@ fn check(source: &ArtefactSource) -> Result<(), Diagnostic> {
 }
 
 fn check_targets(targets: &[Target]) -> Result<(), CodegenError> {
-    let number = |target: &Target| levels::number(target.level());
-    let ascend =
-        targets.windows(2).all(|two| two[0].triple() == two[1].triple() && number(&two[0]) < number(&two[1]));
-    match ascend {
+    let ascends = |two: &[Target]| {
+        let [low, high] = [&two[0], &two[1]].map(Target::features);
+        two[0].triple() == two[1].triple() && high.contains(low) && high != low
+    };
+    match targets.windows(2).all(ascends) {
         true => Ok(()),
         false => Err(CodegenError::Target(
             "several CPU levels must be levels of x86-64, from the lowest to the highest".into(),
@@ -281,7 +277,7 @@ impl ObjectFile {
             called.lock().unwrap_or_else(PoisonError::into_inner).push(name);
             standard(call)
         });
-        let builder = ObjectBuilder::new(target.isa()?, source.name.as_str(), names)
+        let builder = ObjectBuilder::new(target.baseline_isa()?, source.name.as_str(), names)
             .map_err(|e| unavailable(target, &e))?;
         Ok(ObjectFile { module: ObjectModule::new(builder), calls })
     }

@@ -13,33 +13,34 @@
 //! All check what they are given as far as that can be done without knowing how large things are, and the header of the
 //! state. The context may be null: then kernels run on the calling thread.
 
-use bessemer_runtime::abi::{ABI_VERSION, ALIGN, Context, IndexError, StateHeader, Status, TensorRecord};
+use bessemer_runtime::abi::{ABI_VERSION, ALIGN, Context, IndexError, StateHeader, Status};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module};
-use target_lexicon::Architecture;
 
 use super::describe::{Description, size};
 use super::emit::{Code, define};
-use super::levels::X86_LEVEL;
 use super::names::{self, ArgumentType};
-use super::{ArtefactSource, EntrySource, Variant};
+use super::{ArtefactSource, EntrySource, Variant, levels};
 use crate::codegen::{CodegenError, Target};
 use crate::program::{NamedType, StateLayout};
 
 /// What the functions are emitted for.
 pub(super) struct Raw<'a> {
     pub(super) source: &'a ArtefactSource,
-    pub(super) target: &'a Target,
+    /// What there is code for, ascending; they differ in CPU level only.
+    pub(super) targets: &'a [Target],
     pub(super) state: &'a StateLayout,
-    /// The levels that there is code for, ascending; a single 0 where there is nothing to choose.
-    pub(super) levels: &'a [u32],
-    /// The code, one list for each level: all variants of all entry points in order, then `init`.
+    /// The code, one list for each target: all variants of all entry points in order, then `init`.
     pub(super) code: &'a [Vec<FuncId>],
 }
 
 impl Raw<'_> {
-    fn symbol(&self, name: &str) -> String {
+    pub(super) fn target(&self) -> &Target {
+        &self.targets[0]
+    }
+
+    pub(super) fn symbol(&self, name: &str) -> String {
         format!("{}_raw_{name}", self.source.name)
     }
 
@@ -70,36 +71,13 @@ impl Raw<'_> {
 
     /// `setup(state)`.
     fn setup(&self, module: &mut dyn Module) -> Result<FuncId, CodegenError> {
-        let detect = match self.target.triple().architecture {
-            Architecture::X86_64 => {
-                let signature = super::emit::signature(self.target, (&[], Some(types::I32)));
-                let name = format!("{}.level", self.source.name);
-                let func = module.declare_function(&name, Linkage::Local, &signature)?;
-                module.define_function_bytes(func, 16, X86_LEVEL, &[])?;
-                Some(func)
-            }
-            _ => None,
-        };
+        let detect = levels::declare_words(module, self.target(), &self.source.name)?;
         let symbol = self.symbol("setup");
         let ty = (&[types::I64][..], Some(types::I32));
-        define(module, self.target, (&symbol, Linkage::Export), ty, |code, params| {
+        define(module, self.target(), (&symbol, Linkage::Export), ty, |code, params| {
             let state = params[0];
             code.refuse_address(state, ALIGN);
-            let level = match detect {
-                None => code.number(types::I32, 0),
-                Some(detect) => {
-                    let found = code.call(detect, &[]).expect("it has a result");
-                    let is_below = code.compare(IntCC::UnsignedLessThan, found, u64::from(self.levels[0]));
-                    code.refuse_when(is_below, Status::UnsupportedCpu);
-                    // The highest of those that there is code for.
-                    let first = code.number(types::I32, u64::from(self.levels[0]));
-                    self.levels[1..].iter().fold(first, |chosen, &level| {
-                        let has = code.compare(IntCC::UnsignedGreaterThanOrEqual, found, u64::from(level));
-                        let level = code.number(types::I32, u64::from(level));
-                        code.b.ins().select(has, level, chosen)
-                    })
-                }
-            };
+            let version = levels::choose(code, detect, self.targets);
             for at in (0..StateHeader::SIZE).step_by(8) {
                 let field = match at {
                     StateHeader::MAGIC_OFFSET => StateHeader::MAGIC,
@@ -109,15 +87,15 @@ impl Raw<'_> {
                 let field = code.number(types::I64, field);
                 code.store(field, state, at);
             }
-            let version = code.number(types::I32, u64::from(ABI_VERSION));
-            code.store(version, state, StateHeader::ABI_VERSION_OFFSET);
-            code.store(level, state, StateHeader::LEVEL_OFFSET);
+            let abi_version = code.number(types::I32, u64::from(ABI_VERSION));
+            code.store(abi_version, state, StateHeader::ABI_VERSION_OFFSET);
+            code.store(version, state, StateHeader::VERSION_OFFSET);
             code.give(Status::Ok);
         })
     }
 
     /// Goes on where the state is one of this program and scratch may be some.
-    fn check_memory(&self, code: &mut Code<'_, '_>, state: Value, scratch: Option<Value>) {
+    pub(super) fn check_memory(&self, code: &mut Code<'_, '_>, state: Value, scratch: Option<Value>) {
         code.refuse_address(state, ALIGN);
         if let Some(scratch) = scratch {
             code.refuse_address(scratch, ALIGN);
@@ -151,19 +129,19 @@ impl Raw<'_> {
         ctx
     }
 
-    /// Calls the code with this position, in the version for the level that the state names, and returns what it returns.
-    fn call_level(&self, code: &mut Code<'_, '_>, at: usize, args: &[Value]) {
+    /// Calls the code with this position, in the version that the state names, and returns what it returns.
+    fn call_version(&self, code: &mut Code<'_, '_>, at: usize, args: &[Value]) {
         let state = args[1];
         let call = |code: &mut Code<'_, '_>, version: usize| {
             let status = code.call(self.code[version][at], args);
             code.give_value(status);
         };
-        if let [_] = self.levels {
+        if let [_] = self.targets {
             return call(code, 0);
         }
-        let level = code.load(types::I32, state, StateHeader::LEVEL_OFFSET);
-        for (version, &number) in self.levels.iter().enumerate() {
-            let is_it = code.compare(IntCC::Equal, level, u64::from(number));
+        let chosen = code.load(types::I32, state, StateHeader::VERSION_OFFSET);
+        for version in 0..self.targets.len() {
+            let is_it = code.compare(IntCC::Equal, chosen, version as u64);
             code.when(is_it, |code| call(code, version));
         }
         code.give(Status::UnsupportedCpu);
@@ -178,7 +156,7 @@ impl Raw<'_> {
     ) -> Result<FuncId, CodegenError> {
         let symbol = format!("{}.{}", self.source.name, entry.name);
         let ty = (&[types::I64; 5][..], Some(types::I32));
-        define(module, self.target, (&symbol, Linkage::Local), ty, |code, params| {
+        define(module, self.target(), (&symbol, Linkage::Local), ty, |code, params| {
             let &[ctx, state, scratch, n, args] = params else { unreachable!("there are five parameters") };
             self.check_memory(code, state, Some(scratch));
             for (at, argument) in entry.arguments().enumerate() {
@@ -194,7 +172,7 @@ impl Raw<'_> {
                 let takes_n = variant.source.kernels.largest.is_some();
                 let args = [ctx, state, scratch, args, n];
                 let args = if takes_n { &args[..] } else { &args[..4] };
-                let call = |code: &mut Code<'_, '_>| self.call_level(code, first + at, args);
+                let call = |code: &mut Code<'_, '_>| self.call_version(code, first + at, args);
                 if !entry.is_symbolic {
                     return call(code);
                 }
@@ -218,7 +196,7 @@ impl Raw<'_> {
         params.extend(argument_types(entry));
         let symbol = self.symbol(&names::identifier(&entry.name));
         let ty = (&params[..], Some(types::I32));
-        define(module, self.target, (&symbol, Linkage::Export), ty, |code, params| {
+        define(module, self.target(), (&symbol, Linkage::Export), ty, |code, params| {
             let (memory, arguments) = params.split_at(3);
             let (n, args) = pack(code, entry, arguments);
             let status = code.call(dispatcher, &[memory, &[n, args]].concat());
@@ -250,11 +228,11 @@ impl Raw<'_> {
         // The code of `init` with the signature of a dispatcher, so that its status can be looked at.
         let name = format!("{}.init", self.source.name);
         let four = (&[types::I64; 4][..], Some(types::I32));
-        let assign = define(module, self.target, (&name, Linkage::Local), four, |code, params| {
+        let assign = define(module, self.target(), (&name, Linkage::Local), four, |code, params| {
             let &[ctx, state, scratch, args] = params else { unreachable!("there are four parameters") };
-            self.call_level(code, at, &[ctx, state, scratch, args]);
+            self.call_version(code, at, &[ctx, state, scratch, args]);
         })?;
-        define(module, self.target, (&self.symbol("init"), Linkage::Export), four, |code, params| {
+        define(module, self.target(), (&self.symbol("init"), Linkage::Export), four, |code, params| {
             let &[ctx, state, scratch, seed] = params else { unreachable!("there are four parameters") };
             code.refuse_address(scratch, ALIGN);
             let status = code.call(setup, &[state]).expect("it has a result");
@@ -282,7 +260,7 @@ impl Raw<'_> {
     fn any_entry(&self, module: &mut dyn Module, dispatchers: &[FuncId]) -> Result<(), CodegenError> {
         let params = [types::I64, types::I64, types::I64, types::I32, types::I64, types::I64];
         let ty = (&params[..], Some(types::I32));
-        define(module, self.target, (&self.symbol("call"), Linkage::Export), ty, |code, params| {
+        define(module, self.target(), (&self.symbol("call"), Linkage::Export), ty, |code, params| {
             let &[ctx, state, scratch, entry, n, args] = params else {
                 unreachable!("there are six parameters")
             };
@@ -296,91 +274,6 @@ impl Raw<'_> {
             code.give(Status::NotFound);
         })?;
         Ok(())
-    }
-
-    /// `NAME_raw_get` and `NAME_raw_set`.
-    fn access(
-        &self,
-        module: &mut dyn Module,
-        (program, variables): (DataId, usize),
-        copy: FuncId,
-        is_get: bool,
-    ) -> Result<(), CodegenError> {
-        let params = [types::I64, types::I32, types::I64, types::I64];
-        let symbol = self.symbol(if is_get { "get" } else { "set" });
-        let ty = (&params[..], Some(types::I32));
-        define(module, self.target, (&symbol, Linkage::Export), ty, |code, params| {
-            let &[state, variable, other, bytes] = params else { unreachable!("there are four parameters") };
-            self.check_memory(code, state, None);
-            let count = self.state.variables.len() as u64;
-            let is_none = code.compare(IntCC::UnsignedGreaterThanOrEqual, variable, count);
-            code.refuse_when(is_none, Status::NotFound);
-            let position = code.b.ins().uextend(types::I64, variable);
-            let position = code.b.ins().imul_imm_s(position, size_of::<TensorRecord>() as i64);
-            let program = code.data(program);
-            let record = code.b.ins().iadd(program, position);
-            let field = |code: &mut Code<'_, '_>, at| code.load(types::I64, record, variables + at);
-            let size = field(code, std::mem::offset_of!(TensorRecord, bytes));
-            let is_other = code.b.ins().icmp(IntCC::NotEqual, bytes, size);
-            code.refuse_when(is_other, Status::InvalidArgument);
-            let is_empty = code.compare(IntCC::Equal, size, 0);
-            code.refuse_when(is_empty, Status::Ok);
-            code.refuse_address(other, 1);
-            let offset = field(code, std::mem::offset_of!(TensorRecord, offset));
-            let place = code.b.ins().iadd(state, offset);
-            let row = field(code, std::mem::offset_of!(TensorRecord, row));
-            let pitch = field(code, std::mem::offset_of!(TensorRecord, pitch));
-            // Run after run.
-            let (head, done) = (code.b.create_block(), code.b.create_block());
-            let [place, other, left] = [place, other, bytes].map(|first| {
-                let value = code.b.append_block_param(head, types::I64);
-                (first, value)
-            });
-            code.b.ins().jump(head, &[place.0.into(), other.0.into(), left.0.into()]);
-            code.b.switch_to_block(head);
-            let (to, from) = if is_get { (other.1, place.1) } else { (place.1, other.1) };
-            code.call(copy, &[to, from, row]);
-            let left = code.b.ins().isub(left.1, row);
-            let (place, other) = (code.b.ins().iadd(place.1, pitch), code.b.ins().iadd(other.1, row));
-            let more = code.compare(IntCC::NotEqual, left, 0);
-            code.b.ins().brif(more, head, &[place.into(), other.into(), left.into()], done, &[]);
-            code.b.switch_to_block(done);
-            code.give(Status::Ok);
-        })?;
-        Ok(())
-    }
-
-    /// `(to, from, bytes)`: copies, eight bytes at a time where addresses and size allow it.
-    fn copy(&self, module: &mut dyn Module) -> Result<FuncId, CodegenError> {
-        let symbol = format!("{}.copy", self.source.name);
-        let ty = (&[types::I64; 3][..], None);
-        define(module, self.target, (&symbol, Linkage::Local), ty, |code, params| {
-            let &[to, from, bytes] = params else { unreachable!("there are three parameters") };
-            let all = code.b.ins().bor(to, from);
-            let all = code.b.ins().bor(all, bytes);
-            let rest = code.b.ins().band_imm_u(all, 7);
-            let is_odd = code.compare(IntCC::NotEqual, rest, 0);
-            let run = |code: &mut Code<'_, '_>, ty: types::Type| {
-                let (head, body, done) =
-                    (code.b.create_block(), code.b.create_block(), code.b.create_block());
-                let at = code.b.append_block_param(head, types::I64);
-                let zero = code.number(types::I64, 0);
-                code.b.ins().jump(head, &[zero.into()]);
-                code.b.switch_to_block(head);
-                let more = code.b.ins().icmp(IntCC::UnsignedLessThan, at, bytes);
-                code.b.ins().brif(more, body, &[], done, &[]);
-                code.b.switch_to_block(body);
-                let (source, sink) = (code.b.ins().iadd(from, at), code.b.ins().iadd(to, at));
-                let value = code.b.ins().load(ty, MemFlagsData::trusted(), source, 0);
-                code.b.ins().store(MemFlagsData::trusted(), value, sink, 0);
-                let next = code.b.ins().iadd_imm_s(at, i64::from(ty.bytes()));
-                code.b.ins().jump(head, &[next.into()]);
-                code.b.switch_to_block(done);
-                code.give_value(None);
-            };
-            code.when(is_odd, |code| run(code, types::I8));
-            run(code, types::I64);
-        })
     }
 }
 

@@ -236,7 +236,7 @@ fn code_for_several_levels_stands_side_by_side() {
 fn the_description_says_what_the_source_does() {
     let library = library();
     let artefact = emit("x86_64-unknown-linux-gnu", &["x86-64-v2"]);
-    let head = describe::Head { layout: artefact.layout, interface: 5, level: 2 };
+    let head = describe::Head { layout: artefact.layout, interface: 5, cpu: "x86-64-v2".into() };
     let described = describe::describe(&library, &artefact.program, &head).unwrap();
     // Read back by hand: this crate has no unsafe code.
     let word = |at: usize| u32::from_le_bytes(described.bytes[at..at + 4].try_into().unwrap()) as usize;
@@ -347,9 +347,13 @@ fn tasks(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn kernels_have_the_bytes_that_they_have_in_this_process() {
     let library = library();
-    for level in ["x86-64-v2", "x86-64-v3", "x86-64-v4"] {
-        let target = Target::parse("x86_64-unknown-linux-gnu", level).unwrap();
-        let made = tasks(&emit("x86_64-unknown-linux-gnu", &[level]).object.bytes);
+    let host = Target::host().unwrap().triple().to_string();
+    let linux = "x86_64-unknown-linux-gnu";
+    for (triple, level) in
+        [(linux, "x86-64-v2"), (linux, "x86-64-v3"), (linux, "x86-64-v4"), (&*host, "native")]
+    {
+        let target = Target::parse(triple, level).unwrap();
+        let made = tasks(&emit(triple, &[level]).object.bytes);
         let mut file = ObjectFile::new(&library, &target).unwrap();
         let mut module = levels::Leveled::new(&mut file.module, target.jit_isa().unwrap());
         compile_into(&mut module, &target, module_of(&library, "")).unwrap();

@@ -11,6 +11,7 @@ mod access;
 mod body;
 mod check;
 mod combine;
+mod cpu;
 mod cranelift;
 mod emitter;
 pub mod entry;
@@ -40,10 +41,11 @@ mod vectors;
 mod wide;
 
 pub(crate) use check::check;
+pub use cpu::{CpuLevel, Features};
 pub(crate) use fold::accumulators_fit;
 pub(crate) use forward::forward_to_module;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
-pub use target::{CpuLevel, Target};
+pub use target::Target;
 pub use vectors::Vectors;
 
 use std::fmt;

@@ -1,93 +1,23 @@
 //! What code is emitted for: a triple, and how much of its instruction set the CPU has.
 
 use std::fmt;
-use std::str::FromStr;
 
 use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable, Flags};
 use target_lexicon::{Architecture, BinaryFormat, OperatingSystem, Triple};
 
+use super::cpu::{CpuLevel, Features};
 use super::wide::Level;
 use super::{CodegenError, Vectors};
 use crate::types::DType;
-
-/// How much of an architecture's instruction set code may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CpuLevel {
-    /// Everything that this machine has.
-    Native,
-    /// SSE4.2; no fused multiply-add.
-    X86_64V2,
-    /// AVX2 and FMA.
-    X86_64V3,
-    /// AVX-512 F, BW, CD, DQ and VL.
-    X86_64V4,
-    /// What every CPU of the architecture has (aarch64, riscv64).
-    Generic,
-}
-
-impl CpuLevel {
-    const NAMES: [(CpuLevel, &'static str); 5] = [
-        (CpuLevel::Native, "native"),
-        (CpuLevel::X86_64V2, "x86-64-v2"),
-        (CpuLevel::X86_64V3, "x86-64-v3"),
-        (CpuLevel::X86_64V4, "x86-64-v4"),
-        (CpuLevel::Generic, "generic"),
-    ];
-
-    /// The settings of Cranelift that a level of x86-64 turns on, those of lower levels first.
-    fn x86_settings(self) -> &'static [&'static str] {
-        const ALL: [&str; 15] = [
-            "has_sse3",
-            "has_ssse3",
-            "has_cmpxchg16b",
-            "has_sse41",
-            "has_sse42",
-            "has_popcnt",
-            "has_avx",
-            "has_avx2",
-            "has_bmi1",
-            "has_bmi2",
-            "has_fma",
-            "has_lzcnt",
-            "has_avx512f",
-            "has_avx512dq",
-            "has_avx512vl",
-        ];
-        match self {
-            CpuLevel::Native | CpuLevel::Generic => &[],
-            CpuLevel::X86_64V2 => &ALL[..6],
-            CpuLevel::X86_64V3 => &ALL[..12],
-            CpuLevel::X86_64V4 => &ALL,
-        }
-    }
-}
-
-impl fmt::Display for CpuLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = CpuLevel::NAMES.iter().find(|n| n.0 == *self).map_or("", |n| n.1);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for CpuLevel {
-    type Err = CodegenError;
-
-    /// The level that a name such as `x86-64-v3` names.
-    fn from_str(name: &str) -> Result<CpuLevel, CodegenError> {
-        CpuLevel::NAMES.iter().find(|n| n.1 == name).map(|n| n.0).ok_or_else(|| {
-            CodegenError::Target(format!(
-                "there is no CPU level `{name}`: use `native`, `generic`, `x86-64-v2`, `x86-64-v3` or `x86-64-v4`"
-            ))
-        })
-    }
-}
 
 /// A triple with a CPU level that fits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     triple: Triple,
     level: CpuLevel,
+    /// Of x86-64; else none.
+    features: Features,
     has_fma: bool,
     loads_apart: bool,
     vectors: Vectors,
@@ -150,19 +80,45 @@ impl Target {
             }
             _ => {}
         }
-        let mut target = Target { triple, level, has_fma: !x86, loads_apart: false, vectors: Vectors::None };
+        let features = if x86 { level.features() } else { Features::default() };
+        if level == CpuLevel::Native && x86 && !features.contains(CpuLevel::X86_64V2.features()) {
+            return Err(CodegenError::Target(
+                "this CPU is below level x86-64-v2 (SSE4.2), the least that code can be emitted for".into(),
+            ));
+        }
+        Target::with_features(triple, level, features)
+    }
+
+    /// The same target with some features and without others: see [`Features::change`].
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] as there; if it is not of x86-64; or if less is left than code needs.
+    pub fn change_features(self, changes: &str) -> Result<Target, CodegenError> {
+        if self.triple.architecture != Architecture::X86_64 {
+            return Err(CodegenError::Target(format!(
+                "CPU features are those of x86-64, but the target is `{}`: its code uses what every CPU of the architecture has",
+                self.triple
+            )));
+        }
+        let features = self.features.change(changes)?;
+        if !features.contains(CpuLevel::X86_64V2.features()) {
+            return Err(CodegenError::Target(format!(
+                "`{changes}` leaves {features}: code for x86-64 needs all features of `x86-64-v2`"
+            )));
+        }
+        Target::with_features(self.triple, self.level, features)
+    }
+
+    fn with_features(triple: Triple, level: CpuLevel, features: Features) -> Result<Target, CodegenError> {
+        let x86 = triple.architecture == Architecture::X86_64;
+        let mut target =
+            Target { triple, level, features, has_fma: !x86, loads_apart: false, vectors: Vectors::None };
         let isa = target.isa()?;
         let has = |setting: &str| {
             isa.isa_flags().iter().any(|flag| flag.name == setting && flag.as_bool() == Some(true))
         };
         if x86 {
-            if !CpuLevel::X86_64V2.x86_settings().iter().all(|s| has(s)) {
-                return Err(CodegenError::Target(
-                    "this CPU is below level x86-64-v2 (SSE4.2), the least that code can be emitted for"
-                        .into(),
-                ));
-            }
-            target.has_fma = has("has_fma") && has("has_avx");
+            target.has_fma = has("has_fma");
             target.loads_apart = !has("has_avx");
         }
         let has_vectors =
@@ -171,50 +127,21 @@ impl Target {
             target.vectors = Vectors::Cranelift { partial: false };
         }
         // Registers that a function must keep are those of System V.
-        if x86
-            && target.call_conv() == CallConv::SystemV
-            && CpuLevel::X86_64V3.x86_settings().iter().all(|s| has(s))
-        {
-            let has_avx512 =
-                CpuLevel::X86_64V4.x86_settings().iter().all(|s| has(s)) && target.has_bytes_of_avx512();
+        if target.call_conv() == CallConv::SystemV && features.contains(CpuLevel::X86_64V3.features()) {
+            let has_avx512 = features.contains(CpuLevel::X86_64V4.features());
             target.vectors = Vectors::Wide(if has_avx512 { Level::Avx512 } else { Level::Avx2 });
         }
         Ok(target)
     }
 
-    /// The same triple at the highest level with a name that this target has all instructions of: code that can say what
-    /// it needs.
+    /// The same target without what code cannot ask the CPU for by itself: outside of x86-64, only the system knows.
     ///
     /// # Errors
     /// As [`Target::new`].
-    pub fn at_named_level(&self) -> Result<Target, CodegenError> {
-        if self.level != CpuLevel::Native {
-            return Ok(self.clone());
-        }
-        let isa = self.isa()?;
-        let has = |setting: &str| {
-            isa.isa_flags().iter().any(|flag| flag.name == setting && flag.as_bool() == Some(true))
-        };
-        let levels = [CpuLevel::X86_64V4, CpuLevel::X86_64V3, CpuLevel::X86_64V2];
-        let is_x86 = self.triple.architecture == Architecture::X86_64;
-        let has_all = |level: &CpuLevel| {
-            level.x86_settings().iter().all(|s| has(s))
-                && (*level != CpuLevel::X86_64V4 || self.has_bytes_of_avx512())
-        };
-        let level = levels.into_iter().find(|level| is_x86 && has_all(level));
-        Target::new(self.triple.clone(), level.unwrap_or(CpuLevel::Generic))
-    }
-
-    /// Whether AVX-512 is there with all that level x86-64-v4 has of it, of which Cranelift does not know everything.
-    fn has_bytes_of_avx512(&self) -> bool {
-        match self.level {
-            CpuLevel::X86_64V4 => true,
-            #[cfg(target_arch = "x86_64")]
-            CpuLevel::Native => {
-                std::arch::is_x86_feature_detected!("avx512bw")
-                    && std::arch::is_x86_feature_detected!("avx512cd")
-            }
-            _ => false,
+    pub fn checkable(self) -> Result<Target, CodegenError> {
+        match self.triple.architecture {
+            Architecture::X86_64 => Ok(self),
+            _ => Target::new(self.triple, CpuLevel::Generic),
         }
     }
 
@@ -223,9 +150,22 @@ impl Target {
         &self.triple
     }
 
-    /// The CPU level.
+    /// The CPU level that was asked for.
     pub fn level(&self) -> CpuLevel {
         self.level
+    }
+
+    /// What code may use of x86-64; nothing for other architectures.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// What the CPU must have: a level, and features beyond it.
+    pub fn cpu(&self) -> String {
+        match self.triple.architecture {
+            Architecture::X86_64 => self.features.to_string(),
+            _ => self.level.to_string(),
+        }
     }
 
     /// Whether a multiplication and an addition can be fused, with one rounding.
@@ -258,6 +198,15 @@ impl Target {
     /// The calling convention of entry points and tasks: C's.
     pub fn call_conv(&self) -> CallConv {
         CallConv::triple_default(&self.triple)
+    }
+
+    /// Cranelift's view of the target with nothing but what every CPU of the architecture has, for object files: for code
+    /// that runs before the CPU was asked what it has.
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] if Cranelift refuses it.
+    pub fn baseline_isa(&self) -> Result<OwnedTargetIsa, CodegenError> {
+        Target { level: CpuLevel::Generic, features: Features::default(), ..self.clone() }.isa()
     }
 
     /// Cranelift's view of the target, for object files: code may be loaded anywhere.
@@ -295,10 +244,10 @@ impl Target {
             flags.set(name, value).map_err(|e| refused(&e))?;
         }
         let mut builder = isa::lookup(self.triple.clone()).map_err(|e| refused(&e))?;
-        if self.level == CpuLevel::Native {
+        if self.level == CpuLevel::Native && self.triple.architecture != Architecture::X86_64 {
             cranelift_native::infer_native_flags(&mut builder).map_err(|e| refused(&e))?;
         }
-        for setting in self.level.x86_settings() {
+        for setting in self.features.settings() {
             builder.enable(setting).map_err(|e| refused(&e))?;
         }
         builder.finish(Flags::new(flags)).map_err(|e| refused(&e))
@@ -307,7 +256,7 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.triple, self.level)
+        write!(f, "{} ({})", self.triple, self.cpu())
     }
 }
 
@@ -333,14 +282,6 @@ mod tests {
         ] {
             let error = Target::parse(triple, cpu).unwrap_err().to_string();
             assert!(error.contains(says), "{triple} {cpu}: {error}");
-        }
-    }
-
-    #[test]
-    fn level_names_read_back() {
-        for (level, name) in CpuLevel::NAMES {
-            assert_eq!(level.to_string(), name);
-            assert_eq!(name.parse::<CpuLevel>().unwrap(), level);
         }
     }
 }

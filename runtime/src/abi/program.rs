@@ -33,10 +33,12 @@ pub struct ProgramRecord {
     pub entries: Span,
     /// The variables that hold learning rates: positions, each a `u32`.
     pub learning_rates: Span,
-    /// The lowest CPU level it runs on: the N of `x86-64-vN`, or 0 where every CPU of the architecture will do.
-    pub level: u32,
+    /// What a CPU must have to run it: a text such as `x86-64-v3`.
+    pub cpu: Span,
     /// [`ProgramRecord::THREADS`], or 0.
     pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl ProgramRecord {

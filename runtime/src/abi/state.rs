@@ -6,7 +6,7 @@ use core::mem::{offset_of, size_of};
 /// The first 64 bytes of a state block. Variables follow, each at a multiple of [`ALIGN`](super::ALIGN).
 ///
 /// Whoever allocates the block writes the header ([`StateHeader::new`]); the program's `init` and its entry
-/// points keep `level`, `seed` and `step`.
+/// points keep `version`, `seed` and `step`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct StateHeader {
@@ -14,8 +14,8 @@ pub struct StateHeader {
     pub magic: u64,
     /// [`ABI_VERSION`] of the code that the state belongs to.
     pub abi_version: u32,
-    /// CPU level that the dispatching code chose; 0 where there is nothing to choose, else the N of `x86-64-vN`.
-    pub level: u32,
+    /// Which of several versions of the code, for different CPUs, was chosen: its position.
+    pub version: u32,
     /// Identifies the program, and with it the meaning of every byte after the header.
     pub fingerprint: u64,
     /// Seed of all random operations: a value is Philox(`seed`, `step`, key, element).
@@ -38,8 +38,8 @@ impl StateHeader {
     pub const MAGIC_OFFSET: usize = offset_of!(StateHeader, magic);
     /// Offset of [`abi_version`](StateHeader::abi_version), in bytes.
     pub const ABI_VERSION_OFFSET: usize = offset_of!(StateHeader, abi_version);
-    /// Offset of [`level`](StateHeader::level), in bytes.
-    pub const LEVEL_OFFSET: usize = offset_of!(StateHeader, level);
+    /// Offset of [`version`](StateHeader::version), in bytes.
+    pub const VERSION_OFFSET: usize = offset_of!(StateHeader, version);
     /// Offset of [`fingerprint`](StateHeader::fingerprint), in bytes.
     pub const FINGERPRINT_OFFSET: usize = offset_of!(StateHeader, fingerprint);
     /// Offset of [`seed`](StateHeader::seed), in bytes.
@@ -47,12 +47,12 @@ impl StateHeader {
     /// Offset of [`step`](StateHeader::step), in bytes.
     pub const STEP_OFFSET: usize = offset_of!(StateHeader, step);
 
-    /// The header of a new state of the program `fingerprint`: level, seed and step are 0.
+    /// The header of a new state of the program `fingerprint`: version, seed and step are 0.
     pub const fn new(fingerprint: u64) -> StateHeader {
         StateHeader {
             magic: StateHeader::MAGIC,
             abi_version: ABI_VERSION,
-            level: 0,
+            version: 0,
             fingerprint,
             seed: 0,
             step: 0,
@@ -85,11 +85,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_those_of_abi_version_2() {
-        assert_eq!(ABI_VERSION, 2, "a new version needs new figures here");
+    fn offsets_are_those_of_abi_version_3() {
+        assert_eq!(ABI_VERSION, 3, "a new version needs new figures here");
         assert_eq!(StateHeader::MAGIC_OFFSET, 0);
         assert_eq!(StateHeader::ABI_VERSION_OFFSET, 8);
-        assert_eq!(StateHeader::LEVEL_OFFSET, 12);
+        assert_eq!(StateHeader::VERSION_OFFSET, 12);
         assert_eq!(StateHeader::FINGERPRINT_OFFSET, 16);
         assert_eq!(StateHeader::SEED_OFFSET, 24);
         assert_eq!(StateHeader::STEP_OFFSET, 32);

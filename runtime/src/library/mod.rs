@@ -117,8 +117,8 @@ pub unsafe fn create(artefact: &Artefact, out: *mut *mut Handle) -> i32 {
         // SAFETY: the state is as large as the program says.
         let setup = instance.run_with(Access::Exclusive, |_, state, _| unsafe { (artefact.setup)(state) });
         setup.map_err(|failure| {
-            let (status, level) = (failure.status, record.level);
-            reporter.say(status, format_args!("{status}: it needs the level x86-64-v{level}"))
+            let (status, cpu) = (failure.status, reporter.program().text(record.cpu));
+            reporter.say(status, format_args!("{status}: it needs {cpu}"))
         })?;
         let handle = Owned::new(Handle { artefact, gate: Gate::new(), instance: UnsafeCell::new(instance) })?;
         // SAFETY: `out` is good for a write, by the contract of the module.

@@ -95,7 +95,7 @@ impl<'a> Header<'a> {
 
     fn introduction(&self, targets: &[Target], has_interface: bool) -> String {
         let triple = targets.first().map(|t| t.triple().to_string()).unwrap_or_default();
-        let levels = targets.iter().map(|t| t.level().to_string()).collect::<Vec<_>>().join(", ");
+        let levels = targets.iter().map(Target::cpu).collect::<Vec<_>>().join(", ");
         let mut text = self.named(&format!(
             "/*\n * NAME: a model compiled by Bessemer {} for {triple} ({levels}).\n *\n\
              \x20* This file was made together with the library that it declares. Make it again rather than change it.\n *\n",

@@ -1,0 +1,99 @@
+//! Copying variables in and out of a state: `NAME_raw_get` and `NAME_raw_set`.
+
+use std::mem::offset_of;
+
+use bessemer_runtime::abi::{Status, TensorRecord};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, types};
+use cranelift_module::{DataId, FuncId, Linkage, Module};
+
+use super::emit::{Code, define};
+use super::raw::Raw;
+use crate::codegen::CodegenError;
+
+impl Raw<'_> {
+    /// `NAME_raw_get` and `NAME_raw_set`.
+    pub(super) fn access(
+        &self,
+        module: &mut dyn Module,
+        (program, variables): (DataId, usize),
+        copy: FuncId,
+        is_get: bool,
+    ) -> Result<(), CodegenError> {
+        let params = [types::I64, types::I32, types::I64, types::I64];
+        let symbol = self.symbol(if is_get { "get" } else { "set" });
+        let ty = (&params[..], Some(types::I32));
+        define(module, self.target(), (&symbol, Linkage::Export), ty, |code, params| {
+            let &[state, variable, other, bytes] = params else { unreachable!("there are four parameters") };
+            self.check_memory(code, state, None);
+            let count = self.state.variables.len() as u64;
+            let is_none = code.compare(IntCC::UnsignedGreaterThanOrEqual, variable, count);
+            code.refuse_when(is_none, Status::NotFound);
+            let position = code.b.ins().uextend(types::I64, variable);
+            let position = code.b.ins().imul_imm_s(position, size_of::<TensorRecord>() as i64);
+            let program = code.data(program);
+            let record = code.b.ins().iadd(program, position);
+            let field = |code: &mut Code<'_, '_>, at| code.load(types::I64, record, variables + at);
+            let size = field(code, offset_of!(TensorRecord, bytes));
+            let is_other = code.b.ins().icmp(IntCC::NotEqual, bytes, size);
+            code.refuse_when(is_other, Status::InvalidArgument);
+            let is_empty = code.compare(IntCC::Equal, size, 0);
+            code.refuse_when(is_empty, Status::Ok);
+            code.refuse_address(other, 1);
+            let offset = field(code, offset_of!(TensorRecord, offset));
+            let place = code.b.ins().iadd(state, offset);
+            let row = field(code, offset_of!(TensorRecord, row));
+            let pitch = field(code, offset_of!(TensorRecord, pitch));
+            // Run after run.
+            let (head, done) = (code.b.create_block(), code.b.create_block());
+            let [place, other, left] = [place, other, bytes].map(|first| {
+                let value = code.b.append_block_param(head, types::I64);
+                (first, value)
+            });
+            code.b.ins().jump(head, &[place.0.into(), other.0.into(), left.0.into()]);
+            code.b.switch_to_block(head);
+            let (to, from) = if is_get { (other.1, place.1) } else { (place.1, other.1) };
+            code.call(copy, &[to, from, row]);
+            let left = code.b.ins().isub(left.1, row);
+            let (place, other) = (code.b.ins().iadd(place.1, pitch), code.b.ins().iadd(other.1, row));
+            let more = code.compare(IntCC::NotEqual, left, 0);
+            code.b.ins().brif(more, head, &[place.into(), other.into(), left.into()], done, &[]);
+            code.b.switch_to_block(done);
+            code.give(Status::Ok);
+        })?;
+        Ok(())
+    }
+
+    /// `(to, from, bytes)`: copies, eight bytes at a time where addresses and size allow it.
+    pub(super) fn copy(&self, module: &mut dyn Module) -> Result<FuncId, CodegenError> {
+        let symbol = format!("{}.copy", self.source.name);
+        let ty = (&[types::I64; 3][..], None);
+        define(module, self.target(), (&symbol, Linkage::Local), ty, |code, params| {
+            let &[to, from, bytes] = params else { unreachable!("there are three parameters") };
+            let all = code.b.ins().bor(to, from);
+            let all = code.b.ins().bor(all, bytes);
+            let rest = code.b.ins().band_imm_u(all, 7);
+            let is_odd = code.compare(IntCC::NotEqual, rest, 0);
+            let run = |code: &mut Code<'_, '_>, ty: types::Type| {
+                let (head, body, done) =
+                    (code.b.create_block(), code.b.create_block(), code.b.create_block());
+                let at = code.b.append_block_param(head, types::I64);
+                let zero = code.number(types::I64, 0);
+                code.b.ins().jump(head, &[zero.into()]);
+                code.b.switch_to_block(head);
+                let more = code.b.ins().icmp(IntCC::UnsignedLessThan, at, bytes);
+                code.b.ins().brif(more, body, &[], done, &[]);
+                code.b.switch_to_block(body);
+                let (source, sink) = (code.b.ins().iadd(from, at), code.b.ins().iadd(to, at));
+                let value = code.b.ins().load(ty, MemFlagsData::trusted(), source, 0);
+                code.b.ins().store(MemFlagsData::trusted(), value, sink, 0);
+                let next = code.b.ins().iadd_imm_s(at, i64::from(ty.bytes()));
+                code.b.ins().jump(head, &[next.into()]);
+                code.b.switch_to_block(done);
+                code.give_value(None);
+            };
+            code.when(is_odd, |code| run(code, types::I8));
+            run(code, types::I64);
+        })
+    }
+}
