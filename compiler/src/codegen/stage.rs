@@ -24,6 +24,8 @@ const LEAF: usize = 48;
 const LONG_FOLD: usize = 32;
 /// The most accumulators that a leaf keeps in registers.
 const KEPT: usize = 8;
+/// The most vectors that a leaf without a fold has.
+const MAPPED: usize = 4;
 
 /// A stage of a kernel, with what is known of the kernel.
 pub(super) struct StageCode<'k, E: VectorEmitter> {
@@ -148,9 +150,9 @@ impl LeafPlan<'_> {
     fn strips(&self) -> usize {
         let kept = self.fold.as_ref().map_or(0, FoldPlan::kept);
         let fold_cost = self.fold.as_ref().map_or(0, |f| f.body.cost());
-        let by_registers = KEPT.checked_div(kept).unwrap_or(4);
+        let by_registers = KEPT.checked_div(kept).unwrap_or(MAPPED);
         let by_size = LEAF / (self.body.cost() + fold_cost).max(1);
-        by_registers.min(by_size).clamp(1, 4)
+        by_registers.min(by_size).max(1)
     }
 
     /// Emits the leaf for points that differ by numbers.

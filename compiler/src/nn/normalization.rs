@@ -29,7 +29,7 @@ pub fn layer_norm<'g>(x: Expr<'g>, name: &str, epsilon: f64) -> Expr<'g> {
 pub fn batch_norm<'g>(x: Expr<'g>, name: &str, momentum: f64, epsilon: f64) -> Expr<'g> {
     let Some(channels) = x.axis(-1) else { return x };
     let axes: Vec<usize> = (0..channels).collect();
-    let (mean, variance) = moments(x, &axes, false);
+    let (mean, variance) = moments(x, &axes, true);
     if variance.is_poisoned() {
         return variance;
     }
@@ -42,6 +42,7 @@ pub fn batch_norm<'g>(x: Expr<'g>, name: &str, momentum: f64, epsilon: f64) -> E
     let (old_mean, old_variance) = running(graph, name, x.extent(-1));
     graph.scope(name, || {
         let average = |variable: &str, old: Expr<'g>, new: Expr<'g>| {
+            let new = new.reshape(old.shape());
             graph.assign(&graph.scoped_name(variable), old * momentum + new * (1.0 - momentum));
         };
         average("mean", old_mean, mean);

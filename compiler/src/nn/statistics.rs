@@ -17,8 +17,13 @@ pub fn variance<'g>(x: Expr<'g>, axes: &[usize], keep: bool) -> Expr<'g> {
 /// Mean and variance over axes.
 #[track_caller]
 pub fn moments<'g>(x: Expr<'g>, axes: &[usize], keep: bool) -> (Expr<'g>, Expr<'g>) {
-    let difference = x - x.reduce_mean(axes, true);
-    (x.reduce_mean(axes, keep), (difference * difference).reduce_mean(axes, keep))
+    let mean = x.reduce_mean(axes, true);
+    let difference = x - mean;
+    let variance = (difference * difference).reduce_mean(axes, keep);
+    match keep {
+        true => (mean, variance),
+        false => (mean.reshape(variance.shape()), variance),
+    }
 }
 
 /// Square root of the sum of all squares of all values, a scalar.

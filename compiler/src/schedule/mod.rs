@@ -140,15 +140,16 @@ fn choose_chunks(
         }
         _ => None,
     });
-    let any = |unit: &dyn Fn(Axis) -> usize| {
+    let any = || {
         let enough = |axis: &Axis| extents[*axis] >= wanted;
         let axis = (0..axis_count)
             .find(enough)
             .or_else(|| (0..axis_count).max_by_key(|&axis| (extents[axis], axis_count - axis)))?;
         let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
-        cut(axis, if innermost { CHUNK_UNIT } else { unit(axis) })
+        let least = if innermost { CHUNK_UNIT } else { 1 };
+        cut(axis, chunk_unit(stages, axis, extents[axis]).max(least))
     };
-    let Some((stage, schedule, row, col)) = tile else { return any(&|_| 1) };
+    let Some((stage, schedule, row, col)) = tile else { return any() };
     // Chunks along the columns repeat nothing of what is packed, and share the vector operand out. Chunks along an axis that
     // the panel does not depend on pack it again, so these have enough rows for that.
     let least = |axis: Axis| match repacks(stage, schedule, axis) {
@@ -170,8 +171,20 @@ fn choose_chunks(
             best = Some((share, chunks));
         }
     }
-    let unit = |axis: Axis| if axis == col.0 { col.1 } else { 1 };
-    best.map(|(_, chunks)| chunks).or_else(|| any(&unit))
+    best.map(|(_, chunks)| chunks).or_else(any)
+}
+
+/// What chunks along an axis are multiples of: the columns of a tile; where vectors are along the axis, so many of them that
+/// what a chunk reads of a row is a few lines of the cache, if the axis has two times as many.
+fn chunk_unit(stages: &[StageSchedule], axis: Axis, extent: usize) -> usize {
+    let of_stage = |schedule: &StageSchedule| match *schedule {
+        StageSchedule::Tile { col_axis, cols, .. } if col_axis == axis => cols,
+        StageSchedule::Strip { axis: along, lanes } if along == axis => {
+            [4 * lanes, 2 * lanes].into_iter().find(|&unit| unit * 2 <= extent).unwrap_or(lanes)
+        }
+        _ => 1,
+    };
+    stages.iter().map(of_stage).max().unwrap_or(1)
 }
 
 /// Whether chunks along an axis would each pack the same panel.
