@@ -54,7 +54,9 @@ fn is_large(model: &Model) -> bool {
 fn kept_texts_are_what_write_models_writes() {
     for file in texts() {
         let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap();
-        let built = models::build(name, models::PIXELS).unwrap_or_else(|| panic!("no function builds `{name}`")).unwrap();
+        let built = models::build(name, models::PIXELS)
+            .unwrap_or_else(|| panic!("no function builds `{name}`"))
+            .unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         let made = format!("{built}\n");
         let differs = text.lines().zip(made.lines()).find(|(kept, made)| kept != made);

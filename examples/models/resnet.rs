@@ -19,12 +19,7 @@ pub fn resnet50(pixels: usize) -> Result<Module, Diagnostics> {
 /// What a block adds to its operand, given width and stride.
 type Residual = for<'g> fn(Expr<'g>, usize, usize, Mode) -> Expr<'g>;
 
-fn resnet(
-    name: &str,
-    pixels: usize,
-    blocks: [usize; 4],
-    residual: Residual,
-) -> Result<Module, Diagnostics> {
+fn resnet(name: &str, pixels: usize, blocks: [usize; 4], residual: Residual) -> Result<Module, Diagnostics> {
     let train = Train::minimize("train_step", "loss", optimizers::momentum(Argument::Param("lr".into())))
         .param("lr")
         .with(Call::word("weight_decay").arg(1e-4));

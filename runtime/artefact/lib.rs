@@ -55,6 +55,8 @@ exported! {
     bessemer1_load = load(handle: *mut Handle, path: *const c_char) -> i32;
     bessemer1_set_learning_rate = set_learning_rate(handle: *mut Handle, rate: f64) -> i32;
     bessemer1_get_learning_rate = learning_rate(handle: *const Handle, out: *mut f64) -> i32;
+    bessemer1_set_constant = set_constant(handle: *mut Handle, name: *const c_char, value: f64) -> i32;
+    bessemer1_get_constant = constant(handle: *const Handle, name: *const c_char, out: *mut f64) -> i32;
     bessemer1_get_step = step(handle: *const Handle, out: *mut u64) -> i32;
     bessemer1_set_step = set_step(handle: *mut Handle, step: u64) -> i32;
     bessemer1_get_seed = seed(handle: *const Handle, out: *mut u64) -> i32;

@@ -1,70 +1,28 @@
-//! Static libraries.
-//!
-//! Reference: ar(5), with GNU's long names and the symbol table of System V.
+//! Static libraries, each in the form that the tools of its system read, with an index of symbols.
 
-use bessemer_compiler::artefact::ObjectCode;
+use std::io::{self, Cursor};
 
-/// A member: name, content, and the symbols that it defines for others.
-pub(super) struct Member<'a> {
-    pub(super) name: String,
-    pub(super) content: &'a [u8],
-    pub(super) symbols: Vec<String>,
-}
+use ar_archive_writer::{ArchiveKind, DEFAULT_OBJECT_READER, NewArchiveMember, write_archive_to_stream};
+use bessemer_compiler::codegen::Target;
 
-impl<'a> Member<'a> {
-    /// An object file of the compiler.
-    pub(super) fn of(name: String, object: &'a ObjectCode) -> Member<'a> {
-        Member { name, content: &object.bytes, symbols: object.symbols.clone() }
-    }
-}
+/// A member: name and content.
+pub(super) type Member<'a> = (String, &'a [u8]);
 
-/// The archive of some members. The same members give the same bytes: there are no dates and owners in it.
+/// The archive of some object files. The same members give the same bytes: there are no dates and owners in it.
 ///
-/// # Panics
-/// If the members exceed 4 GiB, beyond which this format has no offsets; the compiler's limits keep them below.
-pub(super) fn archive(members: &[Member<'_>]) -> Vec<u8> {
-    const MAGIC: &[u8] = b"!<arch>\n";
-    const HEADER: usize = 60;
-    let even = |n: usize| n.next_multiple_of(2);
-    let mut names = Vec::new();
-    let starts: Vec<usize> = members
-        .iter()
-        .map(|member| {
-            let start = names.len();
-            names.extend(format!("{}/\n", member.name).into_bytes());
-            start
-        })
-        .collect();
-    let symbols: Vec<(usize, &String)> =
-        members.iter().enumerate().flat_map(|(at, m)| m.symbols.iter().map(move |s| (at, s))).collect();
-    let table_size = 4 + 4 * symbols.len() + symbols.iter().map(|(_, s)| s.len() + 1).sum::<usize>();
-    let mut at = MAGIC.len() + HEADER + even(table_size) + HEADER + even(names.len());
-    let offsets: Vec<usize> = members
-        .iter()
-        .map(|member| {
-            let start = at;
-            at += HEADER + even(member.content.len());
-            start
-        })
-        .collect();
-    assert!(u32::try_from(at).is_ok(), "an archive of {at} bytes");
-
-    let mut table = Vec::with_capacity(table_size);
-    table.extend((symbols.len() as u32).to_be_bytes());
-    table.extend(symbols.iter().flat_map(|(member, _)| (offsets[*member] as u32).to_be_bytes()));
-    table.extend(symbols.iter().flat_map(|(_, symbol)| symbol.bytes().chain([0])));
-
-    let mut out = MAGIC.to_vec();
-    let mut put = |name: &str, content: &[u8]| {
-        let dates = format!("{:<12}{:<6}{:<6}{:<8}", 0, 0, 0, 644);
-        out.extend(format!("{name:<16}{dates}{:<10}`\n", content.len()).into_bytes());
-        out.extend(content);
-        out.resize(even(out.len()), b'\n');
+/// # Errors
+/// If an archive cannot hold them: a member of 10 GB.
+pub(super) fn archive(members: &[Member<'_>], target: &Target) -> io::Result<Vec<u8>> {
+    let kind = match &*target.triple().binary_format.into_str() {
+        "macho" => ArchiveKind::Darwin,
+        "coff" => ArchiveKind::Coff,
+        _ => ArchiveKind::Gnu,
     };
-    put("/", &table);
-    put("//", &names);
-    for (member, start) in members.iter().zip(starts) {
-        put(&format!("/{start}"), member.content);
-    }
-    out
+    let members: Vec<NewArchiveMember<'_>> = members
+        .iter()
+        .map(|(name, content)| NewArchiveMember::new(content, &DEFAULT_OBJECT_READER, name.clone()))
+        .collect();
+    let mut archive = Cursor::new(Vec::new());
+    write_archive_to_stream(&mut archive, &members, kind, false, None)?;
+    Ok(archive.into_inner())
 }

@@ -5,11 +5,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bessemer_compiler::artefact::{Artefact, runtime_symbols};
+use bessemer_compiler::artefact::Artefact;
 use bessemer_compiler::codegen::Target;
 use bessemer_compiler::diagnostic::Diagnostic;
 
-use super::archive::{Member, archive};
+use super::archive::archive;
 use super::{unwritable, write};
 use crate::error::Error;
 
@@ -105,20 +105,19 @@ impl Linker {
     /// A static library.
     ///
     /// # Errors
-    /// E0801 if the runtime cannot be read.
+    /// E0801 if the runtime cannot be read; E0727 if it is too large.
     pub(super) fn archive(&self, name: &str, artefact: &Artefact, target: &Target) -> Result<Vec<u8>, Error> {
         let runtime = self.runtime(target)?;
         // An archive in an archive is none: what links the library has to name both.
         let runtime = runtime.filter(|runtime| !runtime.starts_with(b"!<arch>"));
-        let mut members = vec![Member::of(format!("{name}.o"), &artefact.object)];
+        let mut members = vec![(format!("{name}.o"), &artefact.object.bytes[..])];
         members.extend(
-            artefact.interface.iter().map(|object| Member::of(format!("{name}_interface.o"), object)),
+            artefact.interface.iter().map(|object| (format!("{name}_interface.o"), &object.bytes[..])),
         );
-        if let Some(content) = &runtime {
-            let name = "bessemer_runtime.o".to_owned();
-            members.push(Member { name, content, symbols: runtime_symbols() });
-        }
-        Ok(archive(&members))
+        members.extend(runtime.iter().map(|content| ("bessemer_runtime.o".to_owned(), &content[..])));
+        archive(&members, target).map_err(|e| {
+            Diagnostic::new("E0727", "cannot make the static library").note(e.to_string()).into()
+        })
     }
 
     /// The runtime for a target; `None` if there is none.

@@ -2,7 +2,7 @@
 //!
 //! - `source` chooses what is compiled, `batch` for which batch sizes;
 //! - `training` adds a training step, or changes the optimizer;
-//! - `mutable` keeps constants of training steps in variables;
+//! - `mutable` keeps constants of training in variables;
 //! - `link` calls the system's linker;
 //! - `archive` writes static libraries;
 //! - `packages` writes what build systems read.
@@ -17,7 +17,7 @@ mod training;
 
 pub use batch::{BatchRange, BatchSizes};
 pub use link::Linker;
-pub use mutable::{Constant, with_constants_in_variables};
+pub use mutable::with_constants_in_variables;
 pub use source::{ArtefactOptions, Reports, Weights, artefact_source};
 pub use training::with_training;
 

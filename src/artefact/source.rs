@@ -6,8 +6,9 @@ use bessemer_compiler::graph::{Function, Module, ValueId, bind};
 use bessemer_compiler::initializers;
 use bessemer_compiler::pipeline::Report;
 use bessemer_compiler::program::NamedType;
+use bessemer_compiler::types::DType;
 
-use super::{BatchRange, BatchSizes, Constant};
+use super::{BatchRange, BatchSizes};
 use crate::compile::Model;
 use crate::error::Error;
 use crate::session::weights;
@@ -97,9 +98,10 @@ pub fn artefact_source(
         .map(|v| ArtefactVariable {
             variable: NamedType { name: v.name.clone(), ty: v.ty.clone() },
             is_trained: v.trainable && v.ty.dtype.is_float() && written.variable(&v.name).is_some(),
-            is_learning_rate: v.name.rsplit('/').next() == Some(Constant::LearningRate.name())
+            is_constant: !v.trainable
                 && v.ty.rank() == 0
-                && v.ty.dtype.is_float(),
+                && matches!(v.ty.dtype, DType::F32 | DType::F64)
+                && written.variable(&v.name).is_some(),
         })
         .collect();
     let source = ArtefactSource {

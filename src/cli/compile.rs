@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bessemer::Error;
 use bessemer::artefact::{
-    ArtefactOptions, BatchSizes, Constant, Kind, Linker, Output, Reports, Weights, artefact_source,
+    ArtefactOptions, BatchSizes, Kind, Linker, Output, Reports, Weights, artefact_source,
     with_constants_in_variables, with_training,
 };
 use bessemer::compile::{Model, levels, options};
@@ -68,9 +68,11 @@ pub struct Args {
     /// Where the values of variables with `file(..)` come from
     #[arg(long, value_name = "WHERE", default_value = "embed")]
     weights: WeightsArg,
-    /// Constants of training steps that may be changed while the library is used: they are kept in variables
+    /// Constants that may be changed while the library is used, by name: numbers of training steps (learning_rate,
+    /// weight_decay, momentum, beta1, clip_norm, ...) and named constants of functions, such as dropout_rate; none: all are
+    /// fixed
     #[arg(long, value_name = "CONSTANTS", value_delimiter = ',', default_value = "learning_rate")]
-    mutable: Vec<Mutable>,
+    mutable: Vec<String>,
     /// Object file or static library with the runtime for another target
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
@@ -148,27 +150,6 @@ enum WeightsArg {
     External,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Mutable {
-    /// The optimizer's `lr`, where it is a number
-    LearningRate,
-    /// The optimizer's `decay` and the rate of `weight_decay`, where they are numbers
-    WeightDecay,
-    /// All are fixed
-    None,
-}
-
-impl Mutable {
-    fn constant(self) -> Option<Constant> {
-        match self {
-            Mutable::LearningRate => Some(Constant::LearningRate),
-            Mutable::WeightDecay => Some(Constant::WeightDecay),
-            Mutable::None => None,
-        }
-    }
-}
-
 pub fn run(args: &Args) -> Result<(), Failure> {
     let batch: BatchSizes = args.batch.parse().map_err(Error::from).map_err(Failure::usage)?;
     let features = args.target_features.as_deref();
@@ -181,8 +162,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     artefact::check_name(&name).map_err(|e| Failure::usage(Error::from(e)))?;
     let written = with_training(&written, args.loss.as_deref(), args.optimizer.as_deref())
         .map_err(|error| if error.code() == "E0728" { Failure::usage(error) } else { error.into() })?;
-    let constants: Vec<Constant> = args.mutable.iter().filter_map(|m| m.constant()).collect();
-    let mut written = with_constants_in_variables(&written, &constants);
+    let constants: &[String] = if args.mutable == ["none"] { &[] } else { &args.mutable };
+    let mut written = with_constants_in_variables(&written, constants).map_err(Failure::usage)?;
     if args.split {
         written = split(&written).map_err(Error::from)?;
     }

@@ -1,6 +1,10 @@
 //! Code for other machines, run by an emulator.
 
 use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use object::read::archive::{ArchiveFile, ArchiveKind};
 
 use crate::support::*;
 
@@ -31,18 +35,55 @@ fn build_raw(cc: &str, folder: &Path) -> String {
     program
 }
 
+/// What the program prints on this machine.
+fn losses() -> &'static str {
+    static LOSSES: OnceLock<String> = OnceLock::new();
+    LOSSES.get_or_init(|| {
+        let folder = folder("cross-host");
+        object(&mnist(), &folder, &["--batch", "100", "--target-cpu", "x86-64-v3"]);
+        let losses = run(build_raw("cc", &folder), [""; 0]);
+        assert_eq!(losses.lines().count(), 4, "{losses}");
+        losses
+    })
+}
+
 #[test]
 fn training_has_the_same_bits_on_other_machines() {
-    let host = folder("cross-host");
-    object(&mnist(), &host, &["--batch", "100", "--target-cpu", "x86-64-v3"]);
-    let expected = run(build_raw("cc", &host), [""; 0]);
-    assert_eq!(expected.lines().count(), 4, "{expected}");
+    let expected = losses();
     for (triple, cc, emulator) in machines() {
         let folder = folder(&format!("cross-{triple}"));
         object(&mnist(), &folder, &["--batch", "100", "--target", triple]);
         assert_eq!(run("nm", ["-u".as_ref(), folder.join("mnist.o").as_os_str()]), "", "{triple}");
         let program = build_raw(cc, &folder);
         assert_eq!(run(emulator, [program]), expected, "{triple}");
+    }
+}
+
+/// Code for Windows follows other conventions and has other relocations: a program that loads it here runs it.
+#[test]
+fn training_has_the_same_bits_on_windows() {
+    let x86 = ("x86_64-pc-windows-msvc", "x64", "cc", "");
+    let arm = ("aarch64-pc-windows-msvc", "arm64", "aarch64-linux-gnu-gcc", "qemu-aarch64");
+    for (triple, machine, cc, emulator) in [x86, arm] {
+        if !has("lld-link") || !has(cc) || !(emulator.is_empty() || has(emulator)) {
+            continue;
+        }
+        let folder = folder(&format!("windows-{machine}"));
+        object(&mnist(), &folder, &["--batch", "100", "--target", triple]);
+        let linked = Command::new("lld-link")
+            .args(["/dll", "/noentry", "/nodefaultlib", "/out:mnist.dll", "mnist.o"])
+            .args(["/export:mnist_raw_init", "/export:mnist_raw_train_step", &format!("/machine:{machine}")])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(linked.status.success(), "{triple}: {}", String::from_utf8_lossy(&linked.stderr));
+        let program = folder.join("pe").display().to_string();
+        let (include, source) = (format!("-I{}", folder.display()), format!("{ROOT}/tests/aot/c/pe.c"));
+        run(cc, [&C_FLAGS[..], &["-static", &include, &source, "-o", &program]].concat());
+        let library = folder.join("mnist.dll").display().to_string();
+        let command = [emulator, &program, &library];
+        let command = if emulator.is_empty() { &command[1..] } else { &command[..] };
+        assert_eq!(run(command[0], &command[1..]), losses(), "{triple}");
     }
 }
 
@@ -73,14 +114,30 @@ fn code_for_systems_without_a_runtime_is_made() {
         "aarch64-apple-darwin",
         "x86_64-apple-darwin",
         "x86_64-pc-windows-msvc",
+        "aarch64-pc-windows-msvc",
+        "x86_64-unknown-none",
         "aarch64-unknown-none",
         "riscv64gc-unknown-none-elf",
     ] {
-        let emit = if triple.contains("apple") { "obj,header" } else { "obj,header,staticlib" };
+        let emit = "obj,header,staticlib";
         let prefix = folder.join(triple).display().to_string();
         compile(&mnist(), &["-o", &prefix, "--name", "mnist", "--emit", emit, "--target", triple, "-q"]);
         let header = std::fs::read_to_string(format!("{prefix}.h")).unwrap();
         assert!(header.contains("mnist_raw_train_step(") && !header.contains("mnist_create("), "{triple}");
+        // Each system's tools read another form of static libraries.
+        let bytes = std::fs::read(format!("{prefix}.a")).unwrap();
+        let archive = ArchiveFile::parse(&*bytes).unwrap();
+        let (kind, name) = match triple.split('-').nth(1) {
+            Some("apple") => (ArchiveKind::Bsd, "_mnist_raw_train_step"),
+            Some("pc") => (ArchiveKind::Coff, "mnist_raw_train_step"),
+            _ => (ArchiveKind::Gnu, "mnist_raw_train_step"),
+        };
+        assert_eq!(archive.kind(), kind, "{triple}");
+        let mut symbols = archive.symbols().unwrap().expect("an index").map(|s| s.unwrap());
+        let found = symbols.find(|symbol| symbol.name() == name.as_bytes()).expect("it is in the index");
+        let member = archive.member(found.offset()).unwrap();
+        assert_eq!(member.name(), b"mnist.o", "{triple}");
+        assert!(member.data(&*bytes).unwrap() == std::fs::read(format!("{prefix}.o")).unwrap(), "{triple}");
     }
 }
 
@@ -106,7 +163,7 @@ fn shared_libraries_for_other_machines_are_linked_with_their_runtime() {
         let folder = folder(&format!("cross-so-{triple}"));
         let make_runtime = folder.join("make_runtime").display().to_string();
         run("rustc", ["--edition=2024", &format!("{ROOT}/build.rs"), "-o", &make_runtime]);
-        let made = std::process::Command::new(make_runtime)
+        let made = Command::new(make_runtime)
             .envs([("TARGET", triple), ("CARGO_MANIFEST_DIR", ROOT)])
             .env("OUT_DIR", &folder)
             .status();

@@ -137,6 +137,36 @@ fn the_learning_rate_is_a_variable() {
 }
 
 #[test]
+fn constants_that_were_asked_for_may_be_changed() {
+    let folder = folder("constants");
+    let text = "module @model
+var @w : f32[6] = ones
+func @loss(%x: f32[6]) -> (loss: f32[], kept: f32[6]) {
+  %0 = read @w
+  %dropout_rate = constant {dtype=f32, shape=[], value=0.5}
+  %1 = random_uniform {key=1, dtype=f32, shape=[6]}
+  %2 = broadcast %dropout_rate {shape=[6]}
+  %3 = compare %1, %2 {direction=ge}
+  %4 = constant {dtype=f32, shape=[], value=0.0}
+  %5 = broadcast %4 {shape=[6]}
+  %6 = select %3, %x, %5
+  %7 = mul %0, %6
+  %8 = reduce_sum %7 {axes=[0]}
+  return %8, %6
+}
+train @train_step() = minimize @loss with momentum(lr = 0.1, momentum = 0.5), weight_decay(0.25)
+";
+    let file = folder.join("model.bsm");
+    std::fs::write(&file, text).unwrap();
+    let prefix = folder.join("model").display().to_string();
+    let constants = "learning_rate,weight_decay,momentum,dropout_rate";
+    compile(&file, &["-o", &prefix, "--mutable", constants, "-q"]);
+    run(build(&folder, "model", "constants"), [folder.join("saved")]);
+    let (code, said) = compile_fails(&[file.to_str().unwrap(), "-o", &prefix, "--mutable", "beta1"]);
+    assert!(code == 2 && said.contains("E0730") && said.contains("`dropout_rate`"), "{said}");
+}
+
+#[test]
 fn a_step_in_two_parts_has_the_bits_of_the_whole() {
     let folder = folder("split");
     for optimizer in ["sgd(lr = 0.5)", "adam(lr = 0.01), clip_norm(0.1), weight_decay(0.01)"] {
@@ -164,13 +194,27 @@ func @predict(%x: f32[N,4]) -> (scores: f32[N,3]) {
     let out = ["-o", &prefix, "--loss", "softmax_cross_entropy"];
     let said = compile(
         &model,
-        &[&out[..], &["--optimizer", "adam:lr=1e-3", "--dump-ir", "fuse-epilogues", "--print-fusion"]]
-            .concat(),
+        &[
+            &out[..],
+            &[
+                "--optimizer",
+                "adam:lr=1e-3",
+                "--dump-ir",
+                "fuse-epilogues",
+                "--print-fusion",
+                "--print-pass-times",
+            ],
+        ]
+        .concat(),
     );
     for part in [
         "train_step",
         "; @train_step at batch size 32 after fuse-epilogues\nkernels @",
         "fusion of `train_step`",
+        "12 parameters; ",
+        "FLOPs",
+        "fuse-epilogues ",
+        "total",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

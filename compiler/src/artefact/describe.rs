@@ -63,7 +63,8 @@ pub(super) fn describe(
             let is_dense = layout.pitch == layout.row;
             let whole = (tensor.bytes.max(1), tensor.bytes.max(1));
             let (row, pitch) = if is_dense { whole } else { (layout.row as u64, layout.pitch as u64) };
-            let flags = if variable.is_trained { TensorRecord::TRAINED } else { 0 };
+            let trained = if variable.is_trained { TensorRecord::TRAINED } else { 0 };
+            let flags = trained | if variable.is_constant { TensorRecord::CONSTANT } else { 0 };
             TensorRecord { offset: layout.offset as u64, flags, row, pitch, ..tensor }
         })
         .collect();
@@ -72,22 +73,10 @@ pub(super) fn describe(
     let entries: Vec<EntryRecord> =
         source.entries.iter().map(|entry| w.entry(entry, facts.by_ref())).collect();
     let entries = w.list(&entries);
-    let rates = (0u32..).zip(&source.variables).filter(|(_, v)| v.is_learning_rate).map(|(at, _)| at);
-    let learning_rates = w.list(&rates.collect::<Vec<_>>());
     let flags = if source.has_threads { ProgramRecord::THREADS } else { 0 };
     let cpu = w.text(&head.cpu);
     let Head { layout, interface, .. } = *head;
-    let record = ProgramRecord {
-        layout,
-        interface,
-        name,
-        variables,
-        entries,
-        learning_rates,
-        cpu,
-        flags,
-        reserved: 0,
-    };
+    let record = ProgramRecord { layout, interface, name, variables, entries, cpu, flags, reserved: 0 };
     let mut bytes = Vec::new();
     record.put(&mut bytes);
     w.bytes[..bytes.len()].copy_from_slice(&bytes);
@@ -217,7 +206,7 @@ records! {
     ProgramLayout {
         abi_version, reserved, fingerprint, state_bytes, scratch_bytes, scratch_bytes_per_worker
     }
-    ProgramRecord { layout, interface, name, variables, entries, learning_rates, cpu, flags, reserved }
+    ProgramRecord { layout, interface, name, variables, entries, cpu, flags, reserved }
     TensorRecord { name, extents, dtype, flags, offset, bytes, row, pitch }
     EntryRecord { name, params, results, variants, flags, reserved }
     VariantRecord { first, last, flops, checks }

@@ -9,7 +9,7 @@ use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module};
 
 use super::emit::{define, signature};
 use super::raw::{argument_types, pack};
-use super::{ArtefactSource, names};
+use super::{ArtefactSource, ArtefactVariable, names};
 use crate::codegen::{CodegenError, Target};
 
 /// A function that every library has.
@@ -70,6 +70,11 @@ pub(super) const FUNCTIONS: &[InterfaceFunction] = &[
         "Changes the learning rate of all training steps; it is a variable, and saved."),
     function("NAME_status", "get_learning_rate", &[CONST_MODEL, ("double *", "out")],
         "Tells the learning rate."),
+    function("NAME_status", "set_constant", &[MODEL, ("const char *", "name"), ("double", "value")],
+        "Changes a constant of training, all of them that have this name: a variable that is listed as\n\
+         such above, by its name or by the last part of it. It is saved like any other variable."),
+    function("NAME_status", "get_constant", &[CONST_MODEL, ("const char *", "name"), ("double *", "out")],
+        "Tells the value of such a constant, the first one's if several have the name."),
     function("NAME_status", "get_step", &[CONST_MODEL, ("uint64_t *", "out")],
         "Tells how many calls that change variables were completed since NAME_init."),
     function("NAME_status", "set_step", &[MODEL, ("uint64_t", "step")],
@@ -109,10 +114,16 @@ pub(super) const FUNCTIONS: &[InterfaceFunction] = &[
         "Bytes that a call on the instance needs beside them; for NULL, on one thread."),
 ];
 
-/// The functions of a library, of [`FUNCTIONS`]: those for learning rates only where there is one.
+/// The functions of a library, of [`FUNCTIONS`]: those for constants, and for the learning rate, only where there is one.
 pub(super) fn functions(source: &ArtefactSource) -> impl Iterator<Item = &'static InterfaceFunction> {
-    let has_rate = source.variables.iter().any(|v| v.is_learning_rate);
-    FUNCTIONS.iter().filter(move |f| has_rate || !f.name.ends_with("learning_rate"))
+    let constants = || source.variables.iter().filter(|v| v.is_constant);
+    let is_rate = |v: &ArtefactVariable| v.variable.name.rsplit('/').next() == Some("learning_rate");
+    let (has_any, has_rate) = (constants().next().is_some(), constants().any(is_rate));
+    FUNCTIONS.iter().filter(move |f| match f.name.split_once('_') {
+        Some((_, "constant")) => has_any,
+        Some((_, "learning_rate")) => has_rate,
+        _ => true,
+    })
 }
 
 /// The runtime's symbol for the function that does the work of one of the interface.

@@ -10,6 +10,7 @@ use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleResult};
 use cranelift_object::ObjectModule;
 use target_lexicon::Architecture;
 
+use super::coff::{Withheld, withhold};
 use super::emit::{Code, signature};
 use crate::codegen::{CodegenError, Features, Target, forward_to_module};
 
@@ -68,14 +69,10 @@ fn lacks(code: &mut Code<'_, '_>, found: Value, features: Features) -> Value {
 
 /// A module whose functions may use the instructions of another level than the module that it puts them into.
 pub(super) struct Leveled<'a> {
-    module: &'a mut ObjectModule,
-    isa: OwnedTargetIsa,
-}
-
-impl<'a> Leveled<'a> {
-    pub(super) fn new(module: &'a mut ObjectModule, isa: OwnedTargetIsa) -> Leveled<'a> {
-        Leveled { module, isa }
-    }
+    pub(super) module: &'a mut ObjectModule,
+    /// Relocations that are put into the object file at the end.
+    pub(super) withheld: &'a mut Vec<Withheld>,
+    pub(super) isa: OwnedTargetIsa,
 }
 
 impl Module for Leveled<'_> {
@@ -96,7 +93,7 @@ impl Module for Leveled<'_> {
         let relocs = code.buffer.relocs().to_vec();
         let relocs: Vec<ModuleReloc> =
             relocs.iter().map(|reloc| ModuleReloc::from_mach_reloc(reloc, &ctx.func, func)).collect();
-        self.module.define_function_bytes(func, alignment, &bytes, &relocs)
+        self.define_function_bytes(func, alignment, &bytes, &relocs)
     }
 
     fn define_function_bytes(
@@ -106,7 +103,9 @@ impl Module for Leveled<'_> {
         bytes: &[u8],
         relocs: &[ModuleReloc],
     ) -> ModuleResult<()> {
-        self.module.define_function_bytes(func, alignment, bytes, relocs)
+        let mut code = bytes.to_vec();
+        let relocs = withhold(self.isa.triple(), (func, &mut code), relocs, self.withheld);
+        self.module.define_function_bytes(func, alignment, &code, &relocs)
     }
 }
 

@@ -4,9 +4,10 @@
 //! (`raw`, `access`), and a description of the program; it refers to nothing. The second (`interface`) has the functions that
 //! most programs call, each a few instructions; it refers to the first and to the runtime, with which whoever links
 //! them links it too. `describe` writes the description, `header` the header, `names` makes names in C, `levels` puts
-//! code for several CPU levels into one file.
+//! code for several CPU levels into one file, `coff` what Arm code for Windows needs.
 
 mod access;
+mod coff;
 mod describe;
 mod emit;
 mod header;
@@ -20,9 +21,10 @@ pub use names::check_name;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bessemer_runtime::abi::ProgramLayout;
-use cranelift_module::{Linkage, Module, default_libcall_names};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_module::{Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
-use target_lexicon::{Architecture, BinaryFormat, OperatingSystem, Triple};
+use target_lexicon::OperatingSystem;
 
 use crate::backend::{CompileError, Source, SourceModule, StepTimes, compile_into};
 use crate::codegen::{CodegenError, Target};
@@ -56,8 +58,8 @@ pub struct ArtefactVariable {
     pub variable: NamedType,
     /// Whether it is a parameter: training changes it, and it is no slot of an optimizer.
     pub is_trained: bool,
-    /// Whether it is the learning rate of a training step.
-    pub is_learning_rate: bool,
+    /// Whether it is a constant of training that may be changed: f32 or f64, without axes.
+    pub is_constant: bool,
 }
 
 /// An entry point of a library.
@@ -124,16 +126,6 @@ pub struct Artefact {
 pub struct ObjectCode {
     /// Its content.
     pub bytes: Vec<u8>,
-    /// The symbols that it defines for others, in order of their names, as they stand in the file.
-    pub symbols: Vec<String>,
-}
-
-/// The symbols of the runtime that the interface of a library refers to, in order of their names.
-pub fn runtime_symbols() -> Vec<String> {
-    let mut symbols: Vec<String> =
-        interface::FUNCTIONS.iter().map(|f| f.name).chain(["call"]).map(interface::runtime_symbol).collect();
-    symbols.sort_unstable();
-    symbols
 }
 
 /// Makes a library for some CPU levels of one triple, the lowest first.
@@ -155,9 +147,8 @@ pub fn compile(source: &ArtefactSource, targets: &[Target]) -> Result<Artefact, 
     let (mut code, mut programs, mut times) = (Vec::new(), Vec::new(), StepTimes::default());
     for target in targets {
         let isa = target.isa()?;
-        let mut module = levels::Leveled::new(&mut file.module, isa);
         let compiled =
-            compile_into(&mut module, target, module_of(source, &levels::suffix(target, targets)))?;
+            compile_into(&mut file.module(isa), target, module_of(source, &levels::suffix(target, targets)))?;
         code.push(compiled.entries);
         programs.push(compiled.program);
         times.add(compiled.times);
@@ -171,14 +162,14 @@ pub fn compile(source: &ArtefactSource, targets: &[Target]) -> Result<Artefact, 
     let head = describe::Head { layout, interface: header.hash(), cpu: lowest.cpu() };
     let description = describe::describe(source, &program, &head)?;
     let raw = raw::Raw { source, targets, state: &program.state, code: &code };
-    raw.emit(&mut file.module, &description)?;
+    raw.emit(&mut file.module(lowest.baseline_isa()?), &description)?;
     let object = file.finish(true)?;
 
     // The runtime is for Linux; elsewhere the freestanding functions are all there is.
     let has_interface = lowest.triple().operating_system == OperatingSystem::Linux;
     let interface = has_interface.then(|| {
         let mut file = ObjectFile::new(source, lowest)?;
-        interface::emit(source, &mut file.module, lowest)?;
+        interface::emit(source, &mut file.module(lowest.baseline_isa()?), lowest)?;
         file.finish(false)
     });
     let interface = interface.transpose()?;
@@ -259,16 +250,13 @@ fn module_of(source: &ArtefactSource, suffix: &str) -> SourceModule {
 /// An object file in the making.
 struct ObjectFile {
     module: ObjectModule,
+    withheld: Vec<coff::Withheld>,
     /// Library functions that code would call.
     calls: Arc<Mutex<Vec<String>>>,
 }
 
 impl ObjectFile {
     fn new(source: &ArtefactSource, target: &Target) -> Result<ObjectFile, CodegenError> {
-        let Triple { architecture, binary_format, .. } = target.triple();
-        if matches!((architecture, binary_format), (Architecture::Aarch64(_), BinaryFormat::Coff)) {
-            return Err(unavailable(target, &"Cranelift 0.135 has no relocations for it"));
-        }
         let calls = Arc::new(Mutex::new(Vec::new()));
         let called = Arc::clone(&calls);
         let standard = default_libcall_names();
@@ -279,22 +267,20 @@ impl ObjectFile {
         });
         let builder = ObjectBuilder::new(target.baseline_isa()?, source.name.as_str(), names)
             .map_err(|e| unavailable(target, &e))?;
-        Ok(ObjectFile { module: ObjectModule::new(builder), calls })
+        Ok(ObjectFile { module: ObjectModule::new(builder), withheld: Vec::new(), calls })
+    }
+
+    /// The file as a module for functions that use these instructions.
+    fn module(&mut self, isa: OwnedTargetIsa) -> levels::Leveled<'_> {
+        levels::Leveled { module: &mut self.module, withheld: &mut self.withheld, isa }
     }
 
     fn finish(self, is_freestanding: bool) -> Result<ObjectCode, CodegenError> {
         let triple = self.module.isa().triple().clone();
         let unavailable =
             |e: &dyn std::fmt::Display| CodegenError::Target(format!("no object file for `{triple}`: {e}"));
-        let declarations = self.module.declarations();
-        let functions = declarations.get_functions().map(|(_, f)| (f.linkage, f.name.as_deref()));
-        let data = declarations.get_data_objects().map(|(_, d)| (d.linkage, d.name.as_deref()));
-        let prefix = if triple.binary_format == BinaryFormat::Macho { "_" } else { "" };
-        let exported = functions.chain(data).filter(|(linkage, _)| *linkage == Linkage::Export);
-        let mut symbols: Vec<String> =
-            exported.filter_map(|(_, name)| Some(format!("{prefix}{}", name?))).collect();
-        symbols.sort_unstable();
-        let object = self.module.finish();
+        let mut object = self.module.finish();
+        coff::restore(&mut object, &self.withheld).map_err(|e| unavailable(&e))?;
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         // The place of a thread's own data is told by the system's loader.
         let allowed = if is_freestanding { "" } else { "ElfTlsGetAddr" };
@@ -302,7 +288,7 @@ impl ObjectFile {
             return Err(unavailable(&format!("the code would call the library function `{call}`")));
         }
         let bytes = object.emit().map_err(|e| unavailable(&e))?;
-        Ok(ObjectCode { bytes, symbols })
+        Ok(ObjectCode { bytes })
     }
 }
 

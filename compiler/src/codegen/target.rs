@@ -58,7 +58,7 @@ impl Target {
         let known = x86 || matches!(triple.architecture, Architecture::Aarch64(_) | Architecture::Riscv64(_));
         if !known {
             return Err(CodegenError::Target(format!(
-                "no code can be emitted for `{triple}`: the architectures are x86_64, aarch64 and riscv64"
+                "no code can be emitted for `{triple}`: the architectures are x86_64, aarch64 and riscv64, all of 64 bits"
             )));
         }
         match level {

@@ -28,12 +28,16 @@ pub fn embedding<'g>(indices: Expr<'g>, name: &str, count: usize, width: usize) 
 
 /// Every element becomes 0 with probability `rate`, and the others are divided by `1 - rate`, anew for every step. For
 /// functions that are trained; leave it out of those that predict. The rate is a number, or a scalar of the dtype of `x`
-/// that is known when the step runs: a placeholder, or a variable, which is not trained.
+/// that is known when the step runs: a placeholder, or a variable, which is not trained. A number becomes a constant named
+/// `dropout_rate`, which a library may keep in a variable (`bessemer compile --mutable dropout_rate`).
 ///
 /// Reference: Srivastava et al., "Dropout", 2014.
 #[track_caller]
 pub fn dropout<'g>(x: Expr<'g>, rate: impl Operand<'g>) -> Expr<'g> {
     let (graph, rate) = (x.graph(), rate.beside(x));
+    if rate.as_splat().is_some() {
+        rate.named("dropout_rate");
+    }
     let kept = graph.random_uniform(x.shape()).cast(x.dtype()).ge(rate);
     kept.select(x / (1.0 - rate), x.full_like(0.0))
 }

@@ -31,8 +31,6 @@ pub struct ProgramRecord {
     pub variables: Span,
     /// Its entry points: [`EntryRecord`]s.
     pub entries: Span,
-    /// The variables that hold learning rates: positions, each a `u32`.
-    pub learning_rates: Span,
     /// What a CPU must have to run it: a text such as `x86-64-v3`.
     pub cpu: Span,
     /// [`ProgramRecord::THREADS`], or 0.
@@ -56,7 +54,7 @@ pub struct TensorRecord {
     pub extents: Span,
     /// Code of an [`ElementType`].
     pub dtype: u32,
-    /// Any of [`TensorRecord::TRAINED`] and [`TensorRecord::PER_EXAMPLE`].
+    /// Any of [`TensorRecord::TRAINED`], [`TensorRecord::PER_EXAMPLE`] and [`TensorRecord::CONSTANT`].
     pub flags: u32,
     /// Of a variable: where it is in the state block, in bytes. Else 0.
     pub offset: u64,
@@ -73,6 +71,8 @@ impl TensorRecord {
     pub const TRAINED: u32 = 1;
     /// Flag: the size is to be multiplied by the batch size.
     pub const PER_EXAMPLE: u32 = 2;
+    /// Flag: a variable, f32 or f64 without axes, that training reads and does not change.
+    pub const CONSTANT: u32 = 4;
 }
 
 /// An entry point.

@@ -11,6 +11,7 @@
 //! - `message` keeps the text of the last error;
 //! - `call` runs entry points;
 //! - `variables` reads and writes variables;
+//! - `constants` changes constants of training;
 //! - `checkpoint` saves and loads them;
 //! - `info` tells what there is.
 //!
@@ -21,6 +22,7 @@
 
 mod call;
 mod checkpoint;
+mod constants;
 mod info;
 mod message;
 mod program;
@@ -28,16 +30,14 @@ mod variables;
 
 pub use call::{call, init};
 pub use checkpoint::{load, save};
+pub use constants::{constant, learning_rate, set_constant, set_learning_rate};
 pub use info::{
     EntryInfo, TensorInfo, argument, batch_size, check_header, entry, entry_count, parameter_count,
     scratch_bytes, state_bytes, variable, variable_count,
 };
 pub use message::{last_error, status_text};
 pub use program::Program;
-pub use variables::{
-    get_parameters, get_variable, learning_rate, seed, set_learning_rate, set_parameters, set_step,
-    set_variable, step,
-};
+pub use variables::{get_parameters, get_variable, seed, set_parameters, set_step, set_variable, step};
 
 use crate::abi::{Artefact, ProgramRecord, Status};
 use crate::cores::available_cores;

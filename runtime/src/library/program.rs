@@ -60,12 +60,6 @@ impl<'a> Program<'a> {
         unsafe { self.slice(self.record().entries) }
     }
 
-    /// Positions of the variables that hold learning rates.
-    pub fn learning_rates(&self) -> &'a [u32] {
-        // SAFETY: as above.
-        unsafe { self.slice(self.record().learning_rates) }
-    }
-
     /// What an entry point reads.
     pub fn params(&self, entry: &EntryRecord) -> &'a [TensorRecord] {
         // SAFETY: as above.

@@ -3,7 +3,7 @@
 use super::message::{Reason, Reporter};
 use super::program::{element_type, runs};
 use super::{Handle, handle};
-use crate::abi::{Artefact, ElementType, Status, TensorRecord};
+use crate::abi::{Artefact, Status, TensorRecord};
 use crate::instance::{StateMut, StateRef};
 use core::ffi::c_char;
 
@@ -200,63 +200,6 @@ unsafe fn copy_in<'a>(
     })
 }
 
-/// Makes `rate` the learning rate of all training steps that keep theirs in a variable.
-///
-/// # Errors
-/// [`Status::NotFound`] if there is none; [`Status::InvalidArgument`] if it is no finite number; [`Status::Busy`].
-///
-/// # Safety
-/// See the [module](super).
-pub unsafe fn set_learning_rate(artefact: &Artefact, pointer: *mut Handle, rate: f64) -> i32 {
-    Reporter::run(artefact, |reporter| {
-        // SAFETY: by the contract of the module.
-        let handle = unsafe { handle(reporter, pointer) }?;
-        let program = reporter.program();
-        if program.learning_rates().is_empty() {
-            return Err(reporter.say(
-                Status::NotFound,
-                format_args!("`{}` was compiled with a fixed learning rate", program.name()),
-            ));
-        }
-        if !rate.is_finite() {
-            return Err(reporter.invalid(format_args!("the learning rate is not a finite number")));
-        }
-        handle.with(|instance| {
-            let mut state = instance.state_mut()?;
-            for &at in program.learning_rates() {
-                let Some(variable) = program.variables().get(at as usize) else { continue };
-                let bytes = state.bytes(variable.offset as usize, variable.bytes as usize)?;
-                match element_type(variable) {
-                    ElementType::F64 => bytes.copy_from_slice(&rate.to_ne_bytes()),
-                    _ => bytes.copy_from_slice(&(rate as f32).to_ne_bytes()),
-                }
-            }
-            Ok(())
-        })
-    })
-}
-
-/// The learning rate: that of the first training step that keeps its own in a variable.
-///
-/// # Errors
-/// [`Status::NotFound`] if there is none; [`Status::InvalidArgument`] if something is null; [`Status::Busy`].
-///
-/// # Safety
-/// See the [module](super).
-pub unsafe fn learning_rate(artefact: &Artefact, pointer: *const Handle, out: *mut f64) -> i32 {
-    read(artefact, pointer, out, |reporter, state| {
-        let program = reporter.program();
-        let first = program.learning_rates().first().and_then(|&at| program.variables().get(at as usize));
-        let Some(variable) = first else { return Err(Status::NotFound.into()) };
-        let bytes = state.bytes(variable.offset as usize, variable.bytes as usize)?;
-        match (element_type(variable), bytes) {
-            (ElementType::F64, &[a, b, c, d, e, f, g, h]) => Ok(f64::from_ne_bytes([a, b, c, d, e, f, g, h])),
-            (_, &[a, b, c, d]) => Ok(f64::from(f32::from_ne_bytes([a, b, c, d]))),
-            _ => Err(Status::NotFound.into()),
-        }
-    })
-}
-
 /// How many calls that assign variables were completed since `init`: what random operations depend on, and what is saved.
 ///
 /// # Errors
@@ -280,7 +223,7 @@ pub unsafe fn seed(artefact: &Artefact, pointer: *const Handle, out: *mut u64) -
 }
 
 /// Writes what is read from the state to `out`.
-fn read<T>(
+pub(super) fn read<T>(
     artefact: &Artefact,
     pointer: *const Handle,
     out: *mut T,

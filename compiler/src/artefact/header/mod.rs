@@ -203,9 +203,9 @@ impl<'a> Header<'a> {
         for variable in &self.source.variables {
             let NamedType { name, ty } = &variable.variable;
             let elements = bytes(ty) / ty.dtype.bytes() as u64;
-            let what = match (variable.is_trained, variable.is_learning_rate) {
+            let what = match (variable.is_trained, variable.is_constant) {
                 (true, _) => ", a parameter",
-                (_, true) => ", a learning rate",
+                (_, true) => ", a constant of training",
                 _ => "",
             };
             writeln!(text, " *     {}  {ty}  {elements}{what}", name.replace("*/", "* /"))
