@@ -65,7 +65,6 @@ def data(network):
 
 
 def torch_model(network):
-    import torch
     from torch import nn
 
     if network.name == "mnist_cnn":
@@ -81,7 +80,6 @@ def torch_model(network):
 
 
 def _torch_gpt():
-    import torch
     from torch import nn
 
     class Block(nn.Module):
@@ -153,6 +151,8 @@ def onnx_step(network, threads):
     import onnxruntime
     import torch
 
+    if network.trains:
+        raise SystemExit("ONNX Runtime does not train here")
     x, _ = data(network)
     x = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
     model = torch.nn.Sequential(torch_model(network), torch.nn.Softmax(1)).eval()
@@ -163,3 +163,112 @@ def onnx_step(network, threads):
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
     x = x.numpy()
     return lambda: float(session.run(None, {"x": x})[0][0, 0])
+
+
+def cnn_parameters():
+    """Filters and weights of `mnist_cnn`, each with its biases; filters have their channels last."""
+    import numpy
+
+    random = numpy.random.default_rng(2)
+    shapes = ((5, 5, 1, 32), (5, 5, 32, 64), (3136, 1024), (1024, 10))
+    weights = (random.normal(0, 0.05, shape).astype("float32") for shape in shapes)
+    return [(weight, numpy.zeros(weight.shape[-1], "float32")) for weight in weights]
+
+
+def jax_step(network, threads):
+    import jax
+    import jax.numpy as np
+
+    only_cnn(network)
+    x, y = (np.array(part) for part in data(network))
+    params = jax.tree.map(np.array, cnn_parameters())
+
+    def logits(params, x, key):
+        for filters, bias in params[:2]:
+            x = jax.lax.conv_general_dilated(x, filters, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            x = jax.lax.reduce_window(jax.nn.relu(x + bias), -np.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        (hidden, hidden_bias), (last, last_bias) = params[2:]
+        x = jax.nn.relu(x.reshape(len(x), -1) @ hidden + hidden_bias)
+        if key is not None:
+            x = np.where(jax.random.bernoulli(key, 0.5, x.shape), x * 2, 0)
+        return x @ last + last_bias
+
+    if not network.trains:
+        predict = jax.jit(lambda params, x: jax.nn.softmax(logits(params, x, None)))
+        return lambda: float(predict(params, x)[0, 0])
+
+    def loss_of(params, x, y, key):
+        return -np.mean(np.take_along_axis(jax.nn.log_softmax(logits(params, x, key)), y[:, None], 1))
+
+    def update(state, x, y):
+        params, m, v, count = state
+        count = count + 1
+        loss, gradient = jax.value_and_grad(loss_of)(params, x, y, jax.random.fold_in(jax.random.key(0), count))
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradient)
+        rate = 0.001 * np.sqrt(1 - 0.999**count) / (1 - 0.9**count)
+        params = jax.tree.map(lambda p, m, v: p - rate * m / (np.sqrt(v) + 1e-8), params, m, v)
+        return loss, (params, m, v, count)
+
+    update = jax.jit(update, donate_argnums=0)
+    zeros = lambda: jax.tree.map(np.zeros_like, params)
+    state = (params, zeros(), zeros(), np.zeros((), int))
+
+    def step():
+        nonlocal state
+        loss, state = update(state, x, y)
+        return float(loss)
+
+    return step
+
+
+def tensorflow_step(network, threads, xla):
+    import tensorflow as tf
+
+    only_cnn(network)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    x, y = (tf.constant(part) for part in data(network))
+    params = [(tf.Variable(weight), tf.Variable(bias)) for weight, bias in cnn_parameters()]
+
+    def logits(x, dropout):
+        for filters, bias in params[:2]:
+            x = tf.nn.max_pool2d(tf.nn.relu(tf.nn.conv2d(x, filters, 1, "SAME") + bias), 2, 2, "VALID")
+        (hidden, hidden_bias), (last, last_bias) = params[2:]
+        x = tf.nn.relu(tf.reshape(x, (network.batch, -1)) @ hidden + hidden_bias)
+        return (tf.nn.dropout(x, 0.5) if dropout else x) @ last + last_bias
+
+    if not network.trains:
+        predict = tf.function(lambda x: tf.nn.softmax(logits(x, False)), jit_compile=xla)
+        return lambda: float(predict(x)[0, 0])
+    flat = [part for layer in params for part in layer]
+    slots = [(tf.Variable(tf.zeros_like(p)), tf.Variable(tf.zeros_like(p))) for p in flat]
+    count = tf.Variable(0.0)
+
+    @tf.function(jit_compile=xla)
+    def update(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits(x, True)))
+        count.assign_add(1.0)
+        rate = 0.001 * tf.sqrt(1 - 0.999**count) / (1 - 0.9**count)
+        for p, g, (m, v) in zip(flat, tape.gradient(loss, flat), slots):
+            m.assign(0.9 * m + 0.1 * g)
+            v.assign(0.999 * v + 0.001 * g * g)
+            p.assign_sub(rate * m / (tf.sqrt(v) + 1e-8))
+        return loss
+
+    return lambda: float(update(x, y))
+
+
+def only_cnn(network):
+    if network.name != "mnist_cnn":
+        raise SystemExit(f"of the zoo, only `mnist_cnn` is written for this framework, not `{network.name}`")
+
+
+FRAMEWORKS = {
+    "torch": lambda network, threads: torch_step(network, threads, False),
+    "torch.compile": lambda network, threads: torch_step(network, threads, True),
+    "jax": jax_step,
+    "tensorflow": lambda network, threads: tensorflow_step(network, threads, False),
+    "tensorflow xla": lambda network, threads: tensorflow_step(network, threads, True),
+    "onnxruntime": onnx_step,
+}
