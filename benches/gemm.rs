@@ -1,4 +1,4 @@
-//! Matrix products on one thread, through the whole compiler: `cargo bench --bench gemm [FILTER]`.
+//! Matrix products on one thread, through the whole compiler: `cargo bench --features rivals --bench gemm [FILTER]`.
 //!
 //! `c[m,n] = Σ_k a[m,k]·b[k,n]`; *tn* says that `a` is stored as `[k,m]`, as in the gradient of a weight, and *nt* that `b` is
 //! stored as `[n,k]`, as in the gradient of an input. Operands are variables in the columns *laid out*, in the layout that the
