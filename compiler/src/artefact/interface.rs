@@ -56,7 +56,8 @@ pub(super) const FUNCTIONS: &[InterfaceFunction] = &[
         "Copies `count` elements to a variable."),
     function("NAME_status", "get_parameters", &[CONST_MODEL, ("void *", "out"), ("size_t", "bytes")],
         "Copies all parameters (the variables that training changes, without slots of optimizers)\n\
-         to one block of NAME_PARAMETER_BYTES bytes, one after the other in the order above."),
+         to one block of NAME_PARAMETER_BYTES bytes, one after the other in the order above, each in\n\
+         its own type, row-major and without gaps."),
     function("NAME_status", "set_parameters", &[MODEL, ("const void *", "values"), ("size_t", "bytes")],
         "Copies such a block to the parameters: for averages of several instances, for example."),
     function("NAME_status", "save", &[CONST_MODEL, ("const char *", "path")],

@@ -105,6 +105,13 @@ impl<'a> Header<'a> {
         for line in self.example(has_interface).lines() {
             text += &format!(" *     {line}\n").replace("     \n", "\n");
         }
+        text += match has_interface {
+            true => {
+                " *\n * Link with the shared library; or with the static library, and then with -pthread too. The object file\n\
+                 \x20* alone has the functions at the end only, which need no system.\n"
+            }
+            false => " *\n * Link with the object file or the static library.\n",
+        };
         text += &self.named(
             " *\n * Ownership: an instance owns its memory. Arguments stay the caller's; nothing is kept after a call.\n\
              \x20* Tensors are dense and row-major. Arguments that are written must not overlap any other.\n *\n\
