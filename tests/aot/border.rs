@@ -13,6 +13,13 @@ fn wrong_arguments_give_a_status_and_a_text_and_change_nothing() {
 }
 
 #[test]
+fn no_memory_is_a_status() {
+    let folder = folder("memory");
+    tiny(&folder, &["--batch", "4", "--threads", "none", "-q"]);
+    assert_eq!(run(build(&folder, "tiny", "memory"), [""; 0]), "fine\n");
+}
+
+#[test]
 fn damaged_files_are_refused_or_give_exactly_what_was_saved() {
     let folder = folder("fuzz");
     tiny(&folder, &["--batch", "4"]);
