@@ -76,6 +76,21 @@ impl<E: VectorEmitter> Emission<E> {
         }
     }
 
+    /// The span of so many coordinates for each one of a span.
+    pub(super) fn times(&mut self, span: Span<E::Word>, each: usize) -> Span<E::Word> {
+        let mut word = |word| self.e.word_times(word, each as i64);
+        let Span { start: Coord { base, offset }, length } = span;
+        let start = Coord { base: base.map(&mut word), offset: offset * each as i64 };
+        let length = match length {
+            Length::Known(length) => Length::Known(length * each),
+            Length::Chunk { value, full, last } => {
+                Length::Chunk { value: word(value), full: full * each, last: last * each }
+            }
+            Length::UpTo { value, most } => Length::UpTo { value: word(value), most: most * each },
+        };
+        Span { start, length }
+    }
+
     /// The first coordinate of a span, and the one behind its last.
     pub(super) fn bounds(&mut self, span: &Span<E::Word>) -> (E::Word, E::Word) {
         let Span { start, length } = *span;

@@ -26,6 +26,7 @@ mod panel;
 mod plan;
 mod point;
 mod reduce;
+mod rows;
 mod scan;
 mod stage;
 mod store;
@@ -45,6 +46,7 @@ pub use cpu::{CpuLevel, Features};
 pub(crate) use fold::accumulators_fit;
 pub(crate) use forward::forward_to_module;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
+pub(crate) use rows::joined;
 pub use target::Target;
 pub use vectors::Vectors;
 

@@ -8,12 +8,13 @@
 use cranelift_entity::EntityRef;
 
 use super::emitter::VectorEmitter;
-use super::loops::{Emission, Span};
+use super::loops::{Emission, Length, Span};
 use super::panel::{KEPT_ROWS, Panel, PanelShape};
 use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
+use super::rows::joined;
 use super::stage::{LeafPlan, StageCode};
-use crate::kernel::{Axis, StageSchedule};
+use crate::kernel::{Affine, Axis, BufferId, StageSchedule};
 
 /// Some columns of a stage: the axis, and the first of so many coordinates.
 type Columns<W> = (Axis, Coord<W>, usize);
@@ -31,14 +32,19 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             return;
         };
         let panel_start = emission.bases.panel;
+        let joined = self.joined_rows(row_axis, col_axis);
+        let all_rows = joined.iter().fold(self.spans[row_axis], |rows, &axis| match rows.length {
+            Length::Known(length) => emission.times(self.spans[axis], length),
+            _ => rows,
+        });
         let tiles = Tiles {
             code: self,
             panel: Panel::new(self, panel_start),
             vector: self.vector(col_axis, lanes),
             rows,
+            all_rows: (row_axis, all_rows),
         };
-        let all_rows = (row_axis, self.spans[row_axis]);
-        let mut others = self.other_axes(&[row_axis, col_axis]);
+        let mut others = self.other_axes(&[&[row_axis, col_axis], &joined[..]].concat());
         others.sort_by_key(|&(axis, _)| !self.moves_both(axis));
         // A panel is packed once for all points of the axes that it does not depend on.
         let (outer, inner) = others.into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
@@ -46,7 +52,8 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         });
         // Where a panel serves many such points, what the next one is copied from is not much.
         let panel = tiles.panel.as_ref().filter(|_| inner.is_empty());
-        let ahead = panel.and_then(|panel| panel.ahead(self, tiles.vector));
+        let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();
+        let ahead = panel.and_then(|panel| panel.ahead(self, tiles.vector, count));
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
             emission.blocks(&self.spans[col_axis], cols, &mut |emission, col, width| {
                 let columns = (col_axis, col, width);
@@ -59,8 +66,12 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                             panel.pack(emission, self, tiles.vector, point, (col, width), all);
                         }
                         emission.nest(&inner, &mut point.clone(), &mut |emission, point| {
-                            tiles.emit(emission, point, all_rows, columns, &mut |emission, plan, points| {
-                                match &ahead {
+                            tiles.emit(
+                                emission,
+                                point,
+                                tiles.all_rows,
+                                columns,
+                                &mut |emission, plan, points| match &ahead {
                                     Some(ahead) => plan.emit_beside(
                                         emission,
                                         points,
@@ -70,8 +81,8 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                                         },
                                     ),
                                     None => plan.emit(emission, points),
-                                }
-                            });
+                                },
+                            );
                         });
                     }
                 }
@@ -82,6 +93,26 @@ impl<E: VectorEmitter> StageCode<'_, E> {
 }
 
 impl<E: VectorEmitter> StageCode<'_, E> {
+    /// The axes that rows run along beside their own, the innermost first. All but the last are run as a whole.
+    fn joined_rows(&self, row_axis: Axis, col_axis: Axis) -> Vec<Axis> {
+        let is_whole = |axis: Axis| {
+            let Span { start, length } = self.spans[axis];
+            start.base.is_none() && matches!(length, Length::Known(length) if length == self.extents[axis])
+        };
+        if !is_whole(row_axis) {
+            return Vec::new();
+        }
+        let along = |buffer: BufferId, index: &[Affine], axis: Axis| -> i64 {
+            let strides = self.placements[buffer].strides.iter();
+            index.iter().zip(strides).map(|(expr, stride)| expr.factor(axis) * stride).sum()
+        };
+        let points = &self.extents[..self.spans.len()];
+        let mut joined = joined(self.stage, row_axis, points, &along, |axis| axis != col_axis);
+        let whole = joined.iter().take_while(|&&axis| is_whole(axis)).count();
+        joined.truncate(whole + 1);
+        joined
+    }
+
     /// Whether both operands of a contraction are others at another coordinate of an axis, so that nothing is used again.
     fn moves_both(&self, axis: Axis) -> bool {
         self.stage.fold.as_ref().is_some_and(|fold| {
@@ -99,6 +130,7 @@ struct Tiles<'s, 'k, E: VectorEmitter> {
     vector: Option<Vector>,
     /// Rows of a tile.
     rows: usize,
+    all_rows: Rows<E::Word>,
 }
 
 impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
@@ -146,11 +178,10 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         columns: Columns<E::Word>,
     ) {
         let (code, shape) = (self.code, panel.shape);
-        let StageSchedule::Tile { row_axis, .. } = *code.schedule else { return };
-        let (_, col, width) = columns;
+        let ((row_axis, all_rows), (_, col, width)) = (self.all_rows, columns);
         // Whole tiles, as far as one fits.
         let kept_rows = KEPT_ROWS - KEPT_ROWS % self.rows.min(KEPT_ROWS);
-        emission.parts(&code.spans[row_axis], kept_rows, &mut |emission, rows| {
+        emission.parts(&all_rows, kept_rows, &mut |emission, rows| {
             let kept = Kept { shape, start: panel.start, row: (row_axis, rows.start), columns };
             let rows = (row_axis, rows);
             self.emit(emission, point, rows, columns, &mut |emission, plan, points| {

@@ -17,7 +17,7 @@ pub use explain::explain;
 
 use cranelift_entity::EntityRef;
 
-use crate::codegen::{Target, check, dependencies, fold_operands};
+use crate::codegen::{Target, Vectors, check, dependencies, fold_operands};
 use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule, most};
 use cost::{Leaf, Model};
 use tile::TileCost;
@@ -80,7 +80,7 @@ fn schedule_kernel(
         cycles += cost.cycles() * model.points();
         stages.push(schedule);
     }
-    let chunks = choose_chunks(f, kernel, &stages, cycles);
+    let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
     let threads = options.threads && chunks.is_some() && cycles >= CHUNK_CYCLES;
     Schedule { chunks, threads, stages }
 }
@@ -124,6 +124,7 @@ fn choose_chunks(
     kernel: &Kernel,
     stages: &[StageSchedule],
     cycles: f64,
+    vectors: Vectors,
 ) -> Option<Chunks> {
     let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
     let (bytes, extents) = (local_bytes(f, kernel), most(&kernel.axes));
@@ -163,7 +164,9 @@ fn choose_chunks(
     let columns = (col.0 < axis_count && extents[col.0] >= 2 * col.1).then_some(col);
     let others =
         (0..axis_count).filter(|&axis| axis != row.0 && axis != col.0).map(|axis| (axis, least(axis)));
-    let rows = (row.0 < axis_count).then_some(row);
+    // Rows that run along several axes are cut along the others.
+    let joined = tile::joined_rows(&Model { f, kernel, stage, vectors }, row.0, col.0);
+    let rows = (row.0 < axis_count && joined.is_empty()).then_some(row);
     let mut best: Option<(f64, Chunks)> = None;
     for chunks in columns.into_iter().chain(others).chain(rows).filter_map(|(axis, unit)| cut(axis, unit)) {
         let share = evenness(extents[chunks.axis], chunks.block);
@@ -275,6 +278,37 @@ mod tests {
             let [StageSchedule::Tile { rows, cols, lanes, .. }] = stages[..] else { panic!("{stages:?}") };
             assert_eq!((rows, cols, lanes), shape, "{cpu}");
         }
+    }
+
+    #[test]
+    fn rows_run_on_from_line_to_line() {
+        let text = |border: usize| {
+            let size = 7 + 2 * border;
+            format!(
+                r#"kernels @t {{
+  buffer buf0 "x" : f32[1,7,7,64] param 0
+  buffer buf1 "w" : f32[64,512] param 1
+  buffer buf2 "y" : f32[1,{size},{size},512] result 0
+  kernel k0 (i0 < 1, i1 < 7, i2 < 7, i3 < 512) {{
+    stage {{
+      fold reduce (i4 < 64) {{
+        s0 = load buf0[i0, i1, i2, i4] : f32
+        s1 = load buf1[i4, i3] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      store s0, buf2[i0, i1 + {border}, i2 + {border}, i3]
+    }}
+  }}
+}}"#
+            )
+        };
+        let rows = |border| match scheduled_for(level("x86-64-v4"), &text(border)).stages[..] {
+            [StageSchedule::Tile { row_axis: 2, rows, .. }] => rows,
+            ref stages => panic!("{stages:?}"),
+        };
+        // 7 rows of a line, or 13 of the 49 of all lines.
+        assert_eq!([rows(1), rows(0)], [7, 13]);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use cranelift_entity::{EntityRef, SecondaryMap};
 
 use super::cost::Model;
-use crate::codegen::{Axes, accumulators_fit, dependencies, fold_operands};
-use crate::kernel::{Access, Axis, Body, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule, points};
+use crate::codegen::{Axes, accumulators_fit, dependencies, fold_operands, joined};
+use crate::kernel::{
+    Access, Affine, Axis, Body, BufferId, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule, points,
+};
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
 /// broadcast value: of the shapes that fit 16 registers the one that reached most, 48 GFLOP/s of 59 (4×12: 27, 2×16: 27,
@@ -107,6 +109,12 @@ pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, TileCost)> {
     best.map(|(schedule, cost, _)| (schedule, cost))
 }
 
+/// The axes that rows run along beside their own.
+pub(super) fn joined_rows(model: &Model<'_>, row_axis: Axis, col_axis: Axis) -> Vec<Axis> {
+    let along = |buffer: BufferId, index: &[Affine], axis: Axis| model.stride(buffer, index, axis);
+    joined(model.stage, row_axis, &model.extents(), &along, |axis| axis != col_axis)
+}
+
 fn has(axes: Axes, axis: Axis) -> bool {
     axes & (1 << axis) != 0
 }
@@ -142,7 +150,9 @@ impl Candidate<'_> {
     /// The tile and what it costs.
     fn evaluate(&self, model: &Model<'_>) -> (StageSchedule, TileCost) {
         let extents = model.extents();
-        let (rows, cols) = (extents[self.row_axis], extents[self.col_axis]);
+        let joined = joined_rows(model, self.row_axis, self.col_axis);
+        let rows = joined.iter().fold(extents[self.row_axis], |rows, &axis| rows * extents[axis]);
+        let cols = extents[self.col_axis];
         let elements: f64 = points(&self.fold.axes) as f64;
         let innermost = extents.len() + self.fold.axes.len() - 1;
         let vectors = self.loads(model, self.operands[1 - self.row_operand], self.col_axis);
@@ -154,7 +164,9 @@ impl Candidate<'_> {
         };
         // A panel serves all points of the axes that it does not depend on.
         let depends = dependencies(&self.fold.body)[self.operands[1 - self.row_operand].index()];
-        let is_free = |axis: &Axis| ![self.row_axis, self.col_axis].contains(axis) && !has(depends, *axis);
+        let is_free = |axis: &Axis| {
+            ![self.row_axis, self.col_axis].contains(axis) && !joined.contains(axis) && !has(depends, *axis)
+        };
         let uses: f64 = (0..extents.len()).filter(is_free).map(|axis| extents[axis] as f64).product();
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),

@@ -32,11 +32,12 @@ pub(in crate::codegen) struct Ahead {
 }
 
 impl<'k, W: Copy> Panel<'k, W> {
-    /// How to ask for the next panel; `None` where it is not worth it, or does not divide among the tiles.
+    /// How to ask for the next panel, where so many rows use one; `None` where it is not worth it, or does not divide among the tiles.
     pub(in crate::codegen) fn ahead<E: VectorEmitter<Word = W>>(
         &self,
         code: &StageCode<'k, E>,
         vector: Option<Vector>,
+        rows: usize,
     ) -> Option<Ahead> {
         let &StageSchedule::Tile { row_axis, rows: tile_rows, .. } = code.schedule else { return None };
         let &[elements] = self.fold.axes.as_slice() else { return None };
@@ -44,7 +45,7 @@ impl<'k, W: Copy> Panel<'k, W> {
             return None;
         }
         let elements = elements.most();
-        let (rows, cols) = (code.extents[row_axis], code.extents[self.col_axis]);
+        let cols = code.extents[self.col_axis];
         let bytes = elements.saturating_mul(cols).saturating_mul(self.shape.dtype.bytes());
         // With more rows than elements, copying is a small part of the work.
         let is_worth_it = bytes > NEAR && rows >= 2 * tile_rows && elements >= rows;

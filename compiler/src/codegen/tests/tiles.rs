@@ -64,6 +64,64 @@ fn every_size() {
     }
 }
 
+/// A product at every pixel of images; if `border` is 1, what is added to it lies inside of a border.
+fn pixels(border: usize) -> String {
+    let (height, width) = (3 + 2 * border, 5 + 2 * border);
+    format!(
+        r#"kernels @t {{
+  buffer buf0 "x" : f32[2,3,5,7] param 0
+  buffer buf1 "w" : f32[7,19] param 1
+  buffer buf2 "residual" : f32[2,{height},{width},19] param 2
+  buffer buf3 "y" : f32[2,3,5,19] result 0
+  kernel k0 (i0 < 2, i1 < 3, i2 < 5, i3 < 19) {{
+    stage {{
+      fold reduce (i4 < 7) {{
+        s0 = load buf0[i0, i1, i2, i4] : f32
+        s1 = load buf1[i4, i3] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      s1 = load buf2[i0, i1 + {border}, i2 + {border}, i3] : f32
+      s2 = add s0, s1 : f32
+      store s2, buf3[i0, i1, i2, i3]
+    }}
+  }}
+}}"#
+    )
+}
+
+/// Rows that run on from one line of an image to the next and from one image to the next, and rows that cannot.
+#[test]
+fn tiles_of_several_lines() {
+    for border in [0, 1] {
+        let f = function(&pixels(border));
+        for target in targets() {
+            let lanes = target.lanes(crate::types::DType::F32);
+            let expected = expected(&f, &target, Inputs::Rule(plain));
+            for (rows, pack) in [(4, true), (4, false), (6, true), (8, false)] {
+                let tile = StageSchedule::Tile {
+                    row_axis: 2,
+                    col_axis: 3,
+                    rows,
+                    cols: lanes,
+                    lanes,
+                    row_operand: 0,
+                    pack,
+                };
+                for chunks in [None, Some((0, 1)), Some((1, 2)), Some((2, 2)), Some((3, 16))] {
+                    let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
+                    let found = results(&f, &target, Inputs::Rule(plain));
+                    assert_same(
+                        &format!("{rows} rows, border {border}, {chunks:?} {:?}", target.vectors()),
+                        &found,
+                        &expected,
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// Tiles of every size that fits registers, and of columns of which the last vector is any part; operands end where memory
 /// does.
 #[test]
