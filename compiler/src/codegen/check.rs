@@ -31,6 +31,9 @@ pub(crate) fn check(kernel: &Kernel, target: &Target) -> Result<(), String> {
             kernel.axes.len()
         ));
     }
+    if let Some(axis) = kernel.schedule.each.iter().find(|&&axis| axis >= kernel.axes.len()) {
+        return Err(format!("it cannot be run for each i{axis}: it has {} axes", kernel.axes.len()));
+    }
     let mut values = 0usize;
     for (n, stage) in kernel.stages.iter().enumerate() {
         let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);

@@ -8,6 +8,7 @@ use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 use target_lexicon::Architecture;
 
+use super::form::Form;
 use super::task::{ChunkCount, Task, task_signature};
 use super::{CodegenError, Target, Vectors, cranelift, wide};
 use crate::kernel::{BufferId, Kernel, KernelFunction};
@@ -27,7 +28,7 @@ pub struct EmittedKernel {
 
 /// The code of the kernels of a module, so that what is the same is emitted once.
 #[derive(Debug, Default)]
-pub struct KnownCode(HashMap<Vec<u8>, FuncId>);
+pub struct KnownCode(HashMap<Form, FuncId>);
 
 /// Emits a kernel of `function` into `module`, as its schedule says; not again if `known` of the module has its code.
 ///
@@ -42,27 +43,22 @@ pub fn emit_kernel(
     known: &mut KnownCode,
 ) -> Result<EmittedKernel, CodegenError> {
     let task = task(target, function, kernel)?;
-    let declare = |module: &mut dyn Module| declare(module, target, function, kernel);
-    let func = match target.vectors() {
-        Vectors::Wide(level) => match known.0.entry(wide::assemble_task(level, &task)) {
-            Entry::Occupied(same) => *same.get(),
-            Entry::Vacant(new) => {
-                let func = declare(module)?;
+    let func = match known.0.entry(Form::of(&task)) {
+        Entry::Occupied(same) => *same.get(),
+        Entry::Vacant(new) => {
+            let func = declare(module, target, function, kernel)?;
+            match target.vectors() {
                 // The module takes the bytes as they are.
-                module.define_function_bytes(func, wide::ALIGNMENT, new.key(), &[])?;
-                *new.insert(func)
-            }
-        },
-        Vectors::None | Vectors::Cranelift { .. } => {
-            let mut context = cranelift::build_task(module, target, &task)?;
-            match known.0.entry(context.func.display().to_string().into_bytes()) {
-                Entry::Occupied(same) => *same.get(),
-                Entry::Vacant(new) => {
-                    let func = declare(module)?;
+                Vectors::Wide(level) => {
+                    let bytes = wide::assemble_task(level, &task);
+                    module.define_function_bytes(func, wide::ALIGNMENT, &bytes, &[])?;
+                }
+                Vectors::None | Vectors::Cranelift { .. } => {
+                    let mut context = cranelift::build_task(module, target, &task)?;
                     module.define_function(func, &mut context)?;
-                    *new.insert(func)
                 }
             }
+            *new.insert(func)
         }
     };
     Ok(EmittedKernel {

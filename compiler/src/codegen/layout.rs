@@ -5,7 +5,7 @@ use cranelift_entity::SecondaryMap;
 use super::access::Placement;
 use super::panel::PanelShape;
 use crate::kernel::{
-    Affine, Body, BufferId, BufferKind, Chunks, InstKind, Kernel, KernelFunction, StageSchedule, most,
+    Affine, Axis, Body, BufferId, BufferKind, InstKind, Kernel, KernelFunction, StageSchedule, most,
 };
 use crate::types::dense_strides;
 
@@ -13,13 +13,13 @@ use crate::types::dense_strides;
 const ALIGN: usize = bessemer_runtime::abi::ALIGN;
 
 /// A local buffer in the scratch of a worker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LocalPlace {
     pub(super) buffer: BufferId,
     /// Bytes from the start of the worker's scratch.
     pub(super) offset: usize,
-    /// Bytes for one coordinate of the chunked axis, if the buffer holds that axis for one chunk only.
-    pub(super) chunk_stride: Option<i64>,
+    /// Axes of the kernel that the buffer holds a part of only, each with the bytes for one coordinate.
+    pub(super) parts: Vec<(Axis, i64)>,
 }
 
 /// Where everything is.
@@ -69,11 +69,11 @@ fn root(function: &KernelFunction, mut buffer: BufferId) -> BufferId {
     buffer
 }
 
-/// The axis of a local buffer that is stored for one chunk only: all its accesses are at just the chunked axis there.
-fn chunked_axis(uses: &[(Use<'_>, bool)], buffer: BufferId, rank: usize, chunks: Chunks) -> Option<usize> {
+/// The axis of a local buffer that is stored in part only: all its accesses are at just this axis of the kernel there.
+fn held_axis(uses: &[(Use<'_>, bool)], buffer: BufferId, rank: usize, axis: Axis) -> Option<usize> {
     (0..rank).find(|&d| {
         uses.iter().all(|((used, index, indirect), _)| {
-            *used != buffer || (index[d].as_axis() == Some(chunks.axis) && *indirect != Some(d))
+            *used != buffer || (index[d].as_axis() == Some(axis) && *indirect != Some(d))
         })
     })
 }
@@ -98,18 +98,19 @@ impl Layout {
             let read_only = !written.contains(&root(function, buffer));
             let mut shape = most(&data.shape);
             if matches!(data.kind, BufferKind::Local) {
-                let axis = kernel.schedule.chunks.and_then(|chunks| {
-                    Some((chunked_axis(&uses, buffer, shape.len(), chunks)?, chunks.block))
-                });
-                if let Some((d, block)) = axis {
-                    shape[d] = shape[d].min(block);
+                let mut held = Vec::new();
+                for (axis, size) in kernel.schedule.parts() {
+                    if let Some(d) = held_axis(&uses, buffer, shape.len(), axis) {
+                        shape[d] = shape[d].min(size);
+                        held.push((axis, d));
+                    }
                 }
                 let placement = Placement::new(data.dtype, &dense_strides(&shape), read_only);
-                let chunk_stride = axis.map(|(d, _)| placement.strides[d]);
+                let parts = held.into_iter().map(|(axis, d)| (axis, placement.strides[d])).collect();
                 let bytes =
                     shape.iter().try_fold(data.dtype.bytes(), |bytes, &extent| bytes.checked_mul(extent));
                 let offset = layout.reserve(bytes)?;
-                layout.locals.push(LocalPlace { buffer, offset, chunk_stride });
+                layout.locals.push(LocalPlace { buffer, offset, parts });
                 layout.placements[buffer] = placement;
             } else {
                 layout.placements[buffer] = Placement::new(data.dtype, &data.strides(), read_only);

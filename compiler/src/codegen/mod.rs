@@ -16,6 +16,7 @@ mod cranelift;
 mod emitter;
 pub mod entry;
 mod fold;
+mod form;
 mod forward;
 pub mod fpmode;
 pub mod frame;

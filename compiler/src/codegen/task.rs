@@ -8,7 +8,7 @@ use super::check::check;
 use super::emitter::{VectorEmitter, WordTest};
 use super::layout::Layout;
 use super::loops::{Emission, Length, Span};
-use super::point::Coord;
+use super::point::{Coord, whole};
 use super::stage::StageCode;
 use super::vectors::Vectors;
 use crate::kernel::{Extent, InstKind, Kernel, KernelFunction, StageSchedule, most, points};
@@ -23,8 +23,8 @@ pub fn task_signature(target: &Target) -> Signature {
 
 /// A kernel that code can be emitted for, and where it finds its buffers.
 pub(super) struct Task<'k> {
-    function: &'k KernelFunction,
-    kernel: &'k Kernel,
+    pub(super) function: &'k KernelFunction,
+    pub(super) kernel: &'k Kernel,
     vectors: Vectors,
     pub(super) layout: Layout,
     pub(super) chunks: ChunkCount,
@@ -130,11 +130,9 @@ impl<'k> Task<'k> {
     fn chunk<E: VectorEmitter>(&self, emission: &mut Emission<E>, worker: E::Word, chunk: Option<E::Word>) {
         let kernel = self.kernel;
         let mut spans: Vec<_> = kernel.axes.iter().map(|&extent| emission.whole(extent)).collect();
-        let mut start = None;
         if let (Some(chunks), Some(chunk)) = (kernel.schedule.chunks, chunk) {
             let (extent, block) = (kernel.axes[chunks.axis], chunks.block);
             let first = emission.e.word_times(chunk, block as i64);
-            start = Some(first);
             let last = extent.most() % block;
             let length = if extent.each().is_none() && last == 0 {
                 Length::Known(block)
@@ -150,18 +148,36 @@ impl<'k> Task<'k> {
             };
             spans[chunks.axis] = Span { start: Coord::counted(first), length };
         }
+        let each: Vec<_> = kernel.schedule.each.iter().map(|&axis| (axis, spans[axis])).collect();
+        let mut origin: Vec<_> = spans.iter().map(|span| span.start).collect();
+        emission.nest(&each, &mut origin, &mut |emission, point| {
+            let mut spans = spans.clone();
+            for &(axis, _) in &each {
+                spans[axis] = Span { start: point[axis], length: Length::Known(1) };
+            }
+            self.stages(emission, worker, &spans);
+        });
+    }
+
+    /// Emits all stages for some coordinates of the kernel's axes.
+    fn stages<E: VectorEmitter>(&self, emission: &mut Emission<E>, worker: E::Word, spans: &[Span<E::Word>]) {
+        let kernel = self.kernel;
         for local in &self.layout.locals {
             let mut base = in_scratch(emission, worker, local.offset);
-            if let (Some(stride), Some(start)) = (local.chunk_stride, start) {
+            for &(axis, stride) in &local.parts {
                 // Where coordinate 0 of the whole axis would be.
-                let back = emission.e.word_times(start, -stride);
-                base = emission.e.word_add(base, back);
+                let Coord { base: first, offset } = spans[axis].start;
+                if let Some(first) = first {
+                    let back = emission.e.word_times(first, -stride);
+                    base = emission.e.word_add(base, back);
+                }
+                base = whole(&mut emission.e, (Some(base), -stride * offset));
             }
             emission.bases.buffers[local.buffer] = Some(base);
         }
         for (n, stage) in kernel.stages.iter().enumerate() {
             let fold_axes = stage.fold.as_ref().map_or(&[][..], |fold| &fold.axes);
-            let mut spans = spans.clone();
+            let mut spans = spans.to_vec();
             spans.extend(stage.axes.iter().map(|&extent| emission.whole(extent)));
             StageCode::<E> {
                 stage,

@@ -295,8 +295,8 @@ pub(super) fn check(
 pub(super) fn schedule(chunks: Option<(usize, usize)>, stages: &[StageSchedule]) -> Schedule {
     Schedule {
         chunks: chunks.map(|(axis, block)| kernel::Chunks { axis, block }),
-        threads: false,
         stages: stages.to_vec(),
+        ..Schedule::default()
     }
 }
 

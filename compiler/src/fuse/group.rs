@@ -8,7 +8,9 @@
 //! `fuse-stages`. It is how a softmax row, a layer norm, and a bias gradient with the matmul before it become one kernel.
 //!
 //! Two kernels can be grouped over the axes on which the second reads just what the same point of the first wrote.
-//! A contraction may only be the first stage: behind another stage it would run for few rows at a time.
+//! A contraction comes behind another stage only if a matrix between them is not stored then, of which each point of the
+//! shared axes has a slice of its own, and if no point reads a whole operand that others read too: so the scores of attention
+//! exist for few heads at a time, forward and backward.
 //!
 //! At entry and at exit: kernels in an order that dependencies allow. The loops are the same, so are the bits.
 
@@ -30,6 +32,15 @@ const ENOUGH_POINTS: usize = 16;
 /// If a point leaves more bytes than this for the next stage, these have left the cache by then: no gain, and the axes
 /// that are not shared are lost to threads and tiles.
 const MAX_BYTES: usize = 1 << 18;
+
+/// As [`ENOUGH_POINTS`], where a contraction comes behind another stage: a point is much work.
+const FEW_POINTS: usize = 4;
+
+/// As [`MAX_BYTES`], where a contraction comes behind another stage: it uses every byte many times.
+const MAX_SLICE: usize = 4 << 20;
+
+/// A buffer of fewer bytes is not worth that a contraction comes behind another stage.
+const WORTH_SLICES: usize = 1 << 17;
 
 /// If a contraction reads more bytes than this for every point of the shared axes, it is not grouped: the points of a
 /// chunk are too few to read that again for them, and the axes that are not shared could divide it instead.
@@ -53,13 +64,18 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) -> usize {
 
 fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kernel> {
     let (first, second) = (&f.kernels[p], &f.kernels[c]);
-    if first.stages.len() + second.stages.len() > MAX_STAGES || second.stages.iter().any(is_contraction) {
+    if first.stages.len() + second.stages.len() > MAX_STAGES {
         return None;
     }
     let shared = shared_axes(f, first, second)?;
     let axes: Vec<Extent> = shared.iter().map(|&(a, _)| first.axes[a]).collect();
+    let contracts = second.stages.iter().any(is_contraction);
+    if contracts && !(saves_slices(f, links, p, c) && has_own_operands(second, &shared)) {
+        return None;
+    }
     let tiny = steps(first) <= TINY && steps(second) <= TINY;
-    if points(&axes) < ENOUGH_POINTS && !tiny || left_behind(f, first, second, &shared) > MAX_BYTES {
+    let (enough, most) = if contracts { (FEW_POINTS, MAX_SLICE) } else { (ENOUGH_POINTS, MAX_BYTES) };
+    if points(&axes) < enough && !tiny || left_behind(f, first, second, &shared) > most {
         return None;
     }
     if repeated(f, first, &shared) > MAX_REPEATED {
@@ -109,6 +125,25 @@ fn repeated(f: &KernelFunction, first: &Kernel, shared: &[(Axis, Axis)]) -> usiz
         first.stages.iter().filter(|stage| is_contraction(stage)).filter_map(|stage| stage.fold.as_ref());
     let loads = folds.flat_map(|fold| loads(&fold.body)).filter(|access| !access.index.iter().any(is_shared));
     loads.map(|access| f.buffers[access.buffer].bytes()).max().unwrap_or(0)
+}
+
+/// Whether a large buffer that kernel `p` writes is read by nobody but kernel `c`, and `p` itself.
+fn saves_slices(f: &KernelFunction, links: &Links, p: usize, c: usize) -> bool {
+    let read: HashSet<BufferId> = kernel_loads(&f.kernels[c]).map(|access| access.buffer).collect();
+    kernel_stores(&f.kernels[p]).any(|buffer| {
+        let data = &f.buffers[buffer];
+        read.contains(&buffer)
+            && matches!(data.kind, BufferKind::Temp)
+            && data.bytes() >= WORTH_SLICES
+            && links.readers(buffer).iter().all(|&reader| reader == p || reader == c)
+    })
+}
+
+/// Whether both operands of every contraction of a kernel that comes second depend on an axis that is shared.
+fn has_own_operands(second: &Kernel, shared: &[(Axis, Axis)]) -> bool {
+    let is_shared = |expr: &Affine| expr.terms().iter().any(|(axis, _)| shared.iter().any(|s| s.1 == *axis));
+    let folds = second.stages.iter().filter(|stage| is_contraction(stage)).filter_map(|stage| stage.fold.as_ref());
+    folds.flat_map(|fold| loads(&fold.body)).all(|access| access.index.iter().any(is_shared))
 }
 
 fn is_contraction(stage: &Stage) -> bool {

@@ -67,6 +67,9 @@ fn random_kernel(
     let schedule = &mut f.kernels.last_mut().expect("it was pushed").schedule;
     schedule.threads = below(2) == 0;
     schedule.chunks = (below(2) == 0).then(|| Chunks { axis: 0, block: 1 + below(EXTENT) });
+    if schedule.chunks.is_none() && below(4) == 0 {
+        schedule.each.push(0);
+    }
     if below(2) == 0 {
         schedule.stages = vec![StageSchedule::Strip { axis: 0, lanes: Target::host().unwrap().lanes(I32) }];
     }

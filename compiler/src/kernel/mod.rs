@@ -180,7 +180,7 @@ pub struct CheckSite {
 }
 
 /// A nest of independent axes around an ordered list of stages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     /// Unique within its function, such as `k5`.
     pub name: String,
@@ -195,7 +195,7 @@ pub struct Kernel {
 }
 
 /// One loop nest of a kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stage {
     /// Extents of the axes that this stage has beyond the kernel's.
     pub axes: Vec<Extent>,
@@ -208,7 +208,7 @@ pub struct Stage {
 }
 
 /// A combination of elements along axes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fold {
     /// Whether the body runs once at the end or after every element.
     pub kind: FoldKind,
@@ -261,7 +261,7 @@ pub enum FoldOp {
 }
 
 /// Straight-line scalar code in SSA form; a value may be used only after its definition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Body {
     /// The instructions, each defining one value.
     pub insts: PrimaryMap<ScalarId, Inst>,
@@ -465,10 +465,13 @@ pub struct Store {
 }
 
 /// How a kernel is run. Made by the scheduler; the default runs it serially, element by element.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Schedule {
     /// How the kernel's axes are cut into chunks; `None` runs the kernel as one chunk.
     pub chunks: Option<Chunks>,
+    /// Axes of the kernel of which all stages are run for one index before the next one, within a chunk: local buffers hold
+    /// one index of them at a time. None of them is cut.
+    pub each: Vec<Axis>,
     /// Whether the work is worth the dispatch to other threads.
     pub threads: bool,
     /// One per stage; missing ones are the default.
@@ -476,7 +479,7 @@ pub struct Schedule {
 }
 
 /// A partition of one of the kernel's axes. All stages run for a chunk before the next chunk starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chunks {
     /// Which axis of the kernel.
     pub axis: Axis,
@@ -485,7 +488,7 @@ pub struct Chunks {
 }
 
 /// How a stage's loops are emitted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum StageSchedule {
     /// Element by element, axes in order.
     #[default]

@@ -34,7 +34,7 @@
 //! affine   = "-"? term (("+" | "-") term)*
 //! term     = INT | (INT "*")? iN
 //!
-//! schedule = "schedule" "{" ("chunks" iN "by" B)? "threads"? ("stage" N how)* "}"
+//! schedule = "schedule" "{" ("chunks" iN "by" B)? ("each" iN)* "threads"? ("stage" N how)* "}"
 //! how      = "scalar" | "strip" iN "lanes" L
 //!          | "tile" "rows" iN "by" R "cols" iN "by" C "lanes" L "broadcast" OPERAND "pack"?
 //! ```
@@ -355,6 +355,8 @@ fn read_schedule(c: &mut Cursor<'_>, schedule: &mut Schedule) -> Parsed<()> {
             let axis = axis(c)?;
             c.expect_word("by")?;
             schedule.chunks = Some(Chunks { axis, block: c.size("a number of indices")? });
+        } else if c.eat_word("each") {
+            schedule.each.push(axis(c)?);
         } else if !schedule.threads && c.eat_word("threads") {
             schedule.threads = true;
         } else if c.eat_word("stage") {
@@ -363,7 +365,7 @@ fn read_schedule(c: &mut Cursor<'_>, schedule: &mut Schedule) -> Parsed<()> {
             expect_turn(number, schedule.stages.len(), "stage ", range)?;
             schedule.stages.push(stage_schedule(c)?);
         } else {
-            return Err(c.expected("`chunks` or `threads` (once each), `stage` or `}`"));
+            return Err(c.expected("`chunks` or `threads` (once each), `each`, `stage` or `}`"));
         }
         Ok(())
     })
@@ -465,6 +467,7 @@ mod tests {
     }
     schedule {
       chunks i0 by 14
+      each i1
       threads
       stage 0 tile rows i0 by 14 cols i1 by 32 lanes 16 broadcast 0 pack
       stage 1 strip i2 lanes 8

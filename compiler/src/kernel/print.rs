@@ -262,6 +262,9 @@ fn write_schedule(f: &mut Formatter<'_>, schedule: &Schedule) -> fmt::Result {
     if let Some(chunks) = schedule.chunks {
         writeln!(f, "      chunks i{} by {}", chunks.axis, chunks.block)?;
     }
+    for axis in &schedule.each {
+        writeln!(f, "      each i{axis}")?;
+    }
     if schedule.threads {
         f.write_str("      threads\n")?;
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Access, BinaryOp, Body, BufferId, BufferKind, Extent, Fold, FoldKind, FoldOp, InstKind, Kernel,
-    KernelFunction, ScalarId, Stage, UnaryOp,
+    Access, Axis, BinaryOp, Body, BufferId, BufferKind, Extent, Fold, FoldKind, FoldOp, InstKind, Kernel,
+    KernelFunction, ScalarId, Schedule, Stage, UnaryOp,
 };
 
 /// The buffers that a kernel touches; instead of an alias, the one whose bytes it has.
@@ -67,6 +67,14 @@ impl Kernel {
             .iter()
             .map(|stage| points.saturating_mul(product(&stage.axes)).saturating_mul(flops_of_point(stage)))
             .fold(0, u64::saturating_add)
+    }
+}
+
+impl Schedule {
+    /// The axes of the kernel that are not run whole before the next stage is, each with how many indices are.
+    pub fn parts(&self) -> impl Iterator<Item = (Axis, usize)> {
+        let chunks = self.chunks.iter().map(|chunks| (chunks.axis, chunks.block));
+        chunks.chain(self.each.iter().map(|&axis| (axis, 1)))
     }
 }
 

@@ -16,9 +16,10 @@ op_struct! {
     /// - C1 `a`: float `[.., M, K]`, or `[.., K, M]` if `transpose_a`; `b`: same dtype, `[.., K, N]`, or `[.., N, K]` if
     ///   `transpose_b`; the result: same dtype, `[.., M, N]`.
     /// - C2 both agree on K. K = 0 gives zeros.
-    /// - C3 the axes before the last two (batch axes) are the same.
+    /// - C3 the axes before the last two (batch axes) are the same; or `b` has none, and is the one matrix of them all.
     /// - C4 one fused multiply-add per product, in order of k; where the CPU level lacks it, two roundings.
-    /// - Gradient: `d_a = d_out · bᵀ`, `d_b = aᵀ · d_out`, transposed where the operand is.
+    /// - Gradient: `d_a = d_out · bᵀ`, `d_b = aᵀ · d_out`, transposed where the operand is. If `b` is the one matrix of all
+    ///   batch axes, `d_b` is the product of what these and the rows are as one axis.
     ///
     /// # Errors
     /// E0201, E0202 (C1), E0208 for operands of different dtype or fewer than two axes, or where C2 or C3 fails.
@@ -55,7 +56,7 @@ impl OpDef for Matmul {
         }
         let (batch_a, m, k) = split(&a.shape, self.transpose_a);
         let (batch_b, k_b, n) = split(&b.shape, self.transpose_b);
-        if batch_a != batch_b {
+        if batch_a != batch_b && !batch_b.is_empty() {
             return Err(refuse("disagree on the batch axes").help("use `broadcast` on one of them"));
         }
         if k != k_b {
@@ -80,9 +81,16 @@ impl OpDef for Matmul {
             false => d.matmul_transposed(b, false, !self.transpose_b),
             true => b.matmul_transposed(d, self.transpose_b, true),
         };
-        let d_b = match self.transpose_b {
-            false => a.matmul_transposed(d, !self.transpose_a, false),
-            true => d.matmul_transposed(a, true, self.transpose_a),
+        let product = |a: Expr<'g>, transpose_a: bool, d: Expr<'g>| match self.transpose_b {
+            false => a.matmul_transposed(d, !transpose_a, false),
+            true => d.matmul_transposed(a, true, transpose_a),
+        };
+        let d_b = if a.rank() == b.rank() {
+            product(a, self.transpose_a, d)
+        } else if let (Some(a), Some(d)) = (as_matrix(a, self.transpose_a), as_matrix(d, false)) {
+            product(a, false, d)
+        } else {
+            product(a, self.transpose_a, d).reduce_sum(&(0..a.rank() - 2).collect::<Vec<_>>(), false)
         };
         vec![Gradient::Value(d_a), Gradient::Value(d_b)]
     }
@@ -91,12 +99,14 @@ impl OpDef for Matmul {
         let (to, axes) = (cx.result(0), cx.result_extents(0));
         let batch = axes.len() - 2;
         let (m, n, k) = (Affine::axis(batch), Affine::axis(batch + 1), Affine::axis(batch + 2));
-        let index = |x: &Affine, y: &Affine, transposed: bool| {
+        let index = |batch: usize, x: &Affine, y: &Affine, transposed: bool| {
             let matrix = if transposed { [y.clone(), x.clone()] } else { [x.clone(), y.clone()] };
             (0..batch).map(Affine::axis).chain(matrix).collect::<Vec<_>>()
         };
-        let (a_index, b_index) = (index(&m, &k, self.transpose_a), index(&k, &n, self.transpose_b));
         let a_shape = cx.operand_extents(0);
+        let batch_b = cx.operand_extents(1).len() - 2;
+        let a_index = index(batch, &m, &k, self.transpose_a);
+        let b_index = index(batch_b, &k, &n, self.transpose_b);
         let contracted = a_shape[batch + usize::from(!self.transpose_a)];
         let (index, operands) = (identity(axes.len()), [(cx.operand(0), a_index), (cx.operand(1), b_index)]);
         cx.contract([axes, vec![contracted]], operands, (to, index));
@@ -116,6 +126,14 @@ impl OpDef for Matmul {
         let op = Matmul { transpose_a: false, transpose_b: true };
         cases.push(Case::smooth(op.clone(), vec![s.floats(&[2, 3, 4, 5], -1.0, 1.0), s.floats(&[2, 3, 6, 5], -1.0, 1.0)]));
         cases.push(Case::smooth(op, vec![s.floats(&[0, 4, 5], -1.0, 1.0), s.floats(&[0, 6, 5], -1.0, 1.0)]));
+        for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
+            for batch in [&[2, 3][..], &[0]] {
+                let a = [batch, &if transpose_a { [5, 4] } else { [4, 5] }].concat();
+                let b = if transpose_b { [17, 5] } else { [5, 17] };
+                let op = Matmul { transpose_a, transpose_b };
+                cases.push(Case::smooth(op, vec![s.floats(&a, -1.0, 1.0), s.floats(&b, -1.0, 1.0)]));
+            }
+        }
         cases
     }
 }
@@ -127,6 +145,21 @@ fn split(shape: &Shape, transposed: bool) -> (&[Extent], Extent, Extent) {
         false => (batch, matrix[0], matrix[1]),
         true => (batch, matrix[1], matrix[0]),
     }
+}
+
+/// Matrices, transposed or not, below one another: all batch axes and the rows as one axis. `None` if its extent is none.
+fn as_matrix(x: Expr<'_>, transposed: bool) -> Option<Expr<'_>> {
+    let shape = x.shape();
+    let (batch, rows, columns) = split(&shape, transposed);
+    let rows = match Shape([batch, &[rows]].concat()).elements()? {
+        (rows, 0) => Extent::Const(rows),
+        (rows, 1) => Extent::Batch(rows),
+        _ => return None,
+    };
+    let mut permutation: Vec<usize> = (0..x.rank()).collect();
+    permutation.swap(x.rank() - 2, x.rank() - 1);
+    let x = if transposed { x.transpose(&permutation) } else { x };
+    Some(x.reshape([rows, columns]))
 }
 
 impl Matmul {
@@ -146,7 +179,7 @@ impl Matmul {
             let (batch, matrix) = at.split_at(at.len() - 2);
             let sum = (0..contracted).fold(0.0, |sum, k| {
                 let left = swap([batch, &[matrix[0], k]].concat(), self.transpose_a);
-                let right = swap([batch, &[k, matrix[1]]].concat(), self.transpose_b);
+                let right = swap([&batch[..b.ndim() - 2], &[k, matrix[1]]].concat(), self.transpose_b);
                 sum + f64::convert(a[left.as_slice()].scalar()) * f64::convert(b[right.as_slice()].scalar())
             });
             T::convert(sum.scalar())

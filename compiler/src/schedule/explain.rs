@@ -75,6 +75,8 @@ fn threads(kernel: &Kernel, cycles: f64) -> String {
         }
         None => "one chunk".to_owned(),
     };
+    let each = kernel.schedule.each.iter().map(|axis| format!(", all stages for each i{axis}"));
+    let chunks: String = [chunks].into_iter().chain(each).collect();
     match kernel.schedule.threads {
         true => format!("{cycles:.0} cycles, {chunks} for the threads"),
         false if cycles < CHUNK_CYCLES => {

@@ -30,6 +30,8 @@ const MAX_CHUNKS: usize = 64;
 const LOCAL_BYTES: usize = 256 << 10;
 /// Rows of a chunk for which packing a panel is worth it: that takes as long as a few of them.
 const ROWS_PER_PANEL: usize = 640;
+/// Rows of a chunk that are better than one thread, where nothing else can be cut.
+const FEW_ROWS: usize = 64;
 /// Chunks along a less suitable axis must be so many times as even.
 const BETTER: f64 = 1.1;
 /// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
@@ -82,7 +84,9 @@ fn schedule_kernel(
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
     let threads = options.threads && chunks.is_some() && cycles >= CHUNK_CYCLES;
-    Schedule { chunks, threads, stages }
+    let mut schedule = Schedule { chunks, each: vec![], threads, stages };
+    choose_each(f, kernel, &mut schedule);
+    schedule
 }
 
 /// Cycles per point of a stage.
@@ -166,15 +170,19 @@ fn choose_chunks(
         (0..axis_count).filter(|&axis| axis != row.0 && axis != col.0).map(|axis| (axis, least(axis)));
     // Rows that run along several axes are cut along the others.
     let joined = tile::joined_rows(&Model { f, kernel, stage, vectors }, row.0, col.0);
-    let rows = (row.0 < axis_count && joined.is_empty()).then_some(row);
+    let rows = |least: usize| {
+        (row.0 < axis_count && joined.is_empty()).then(|| (row.0, least.next_multiple_of(row.1)))
+    };
     let mut best: Option<(f64, Chunks)> = None;
-    for chunks in columns.into_iter().chain(others).chain(rows).filter_map(|(axis, unit)| cut(axis, unit)) {
+    let suitable = columns.into_iter().chain(others).chain(rows(least(row.0)));
+    for chunks in suitable.filter_map(|(axis, unit)| cut(axis, unit)) {
         let share = evenness(extents[chunks.axis], chunks.block);
         if best.is_none_or(|(known, _)| share > known * BETTER) {
             best = Some((share, chunks));
         }
     }
-    best.map(|(_, chunks)| chunks).or_else(any)
+    let few_rows = || rows(least(row.0).min(FEW_ROWS)).and_then(|(axis, unit)| cut(axis, unit));
+    best.map(|(_, chunks)| chunks).or_else(few_rows).or_else(any)
 }
 
 /// What chunks along an axis are multiples of: the columns of a tile; where vectors are along the axis, so many of them that
@@ -208,6 +216,43 @@ fn evenness(extent: usize, block: usize) -> f64 {
     // The last one may be shorter.
     let work = extent as f64 / block as f64;
     [2, 4, 8].map(|threads| work / (threads * chunks.div_ceil(threads)) as f64).iter().sum()
+}
+
+/// Runs all stages for single indices of axes, the outermost first, until what they leave for one another stays in cache. No
+/// stage has vectors or tiles along these axes, and none packs again what serves several of their indices.
+fn choose_each(f: &KernelFunction, kernel: &Kernel, schedule: &mut Schedule) {
+    let is_inner = |axis: Axis| {
+        kernel.stages.iter().zip(&schedule.stages).any(|(stage, how)| match *how {
+            StageSchedule::Scalar => false,
+            StageSchedule::Strip { axis: along, .. } => along == axis,
+            StageSchedule::Tile { row_axis, col_axis, .. } => {
+                row_axis == axis || col_axis == axis || repacks(stage, how, axis)
+            }
+        })
+    };
+    let is_cut = |axis: Axis| schedule.chunks.is_some_and(|chunks| chunks.axis == axis);
+    let axes = (0..kernel.axes.len()).filter(|&axis| kernel.axes[axis].most() > 1 && !is_cut(axis));
+    for axis in axes.filter(|&axis| !is_inner(axis)).collect::<Vec<_>>() {
+        if held_bytes(f, kernel, schedule) > LOCAL_BYTES {
+            schedule.each.push(axis);
+        }
+    }
+}
+
+/// Bytes of the local buffers of a kernel, of which a worker holds what its schedule says at a time.
+fn held_bytes(f: &KernelFunction, kernel: &Kernel, schedule: &Schedule) -> usize {
+    let stores = kernel.stages.iter().flat_map(|stage| &stage.stores);
+    let locals = stores.filter(|store| matches!(f.buffers[store.buffer].kind, BufferKind::Local));
+    // What several stages store in parts counts several times.
+    let bytes = locals.map(|store| {
+        schedule.parts().fold(f.buffers[store.buffer].bytes(), |bytes, (axis, size)| {
+            match store.index.iter().any(|expr| expr.as_axis() == Some(axis)) {
+                true => bytes.div_ceil(kernel.axes[axis].most().max(1)) * size,
+                false => bytes,
+            }
+        })
+    });
+    bytes.fold(0, usize::saturating_add)
 }
 
 /// Bytes that all local buffers of a kernel would take if it ran as one chunk.
@@ -337,6 +382,28 @@ mod tests {
         let chunks = schedule.chunks.unwrap();
         assert_eq!((chunks.axis, chunks.block % 8), (1, 0));
         assert!(1001usize.div_ceil(chunks.block) > 1);
+    }
+
+    #[test]
+    fn what_was_packed_serves_many_rows() {
+        // Columns of tiles, although there are fewer of them than rows, which would all pack the same.
+        let chunks = |text: &str| scheduled_for(level("x86-64-v3"), text).chunks.unwrap();
+        let product = contraction_text(4096, 256, false);
+        assert_eq!((chunks(&product).axis, chunks(&product).block % 24), (1, 0));
+        // The sum of each column is made in the same kernel, from what stays in the chunk.
+        let summed = product
+            .replace("result 0", "local")
+            .replace("  kernel k0", "  buffer buf3 \"s\" : f32[256] result 0\n  kernel k0")
+            .replace("(i0 < 4096, i1 < 256) {\n    stage {", "(i0 < 256) {\n    stage (i1 < 4096) {")
+            .replace("[i0, i2]", "[i1, i2]")
+            .replace("[i2, i1]", "[i2, i0]")
+            .replace("[i0, i1]\n    }", "[i1, i0]\n    }")
+            .replace(
+                "    }\n  }\n}",
+                "    }\n    stage {\n      fold reduce (i1 < 4096) {\n        s0 = load buf2[i1, i0] : f32\n        \
+                 acc0 = sum s0 : f32\n      }\n      s0 = acc0 : f32\n      store s0, buf3[i0]\n    }\n  }\n}",
+            );
+        assert_eq!((chunks(&summed).axis, chunks(&summed).block % 24), (0, 0));
     }
 
     #[test]

@@ -33,7 +33,10 @@ impl<'g> Expr<'g> {
                 (Shape(axes), matrix)
             };
             let ((batch_a, matrix_a), (batch_b, matrix_b)) = (split(a), split(b));
-            if let Some(batch) = broadcast_shapes(&batch_a, &batch_b) {
+            // The one matrix of all batches stays as it is.
+            if batch_b.rank() > 0
+                && let Some(batch) = broadcast_shapes(&batch_a, &batch_b)
+            {
                 a = a.broadcast_to(Shape([batch.0.clone(), matrix_a].concat()));
                 b = b.broadcast_to(Shape([batch.0, matrix_b].concat()));
             }

@@ -1,6 +1,8 @@
 //! K0125: where extents may depend on the batch size.
 
-use super::super::{BufferId, BufferKind, Extent, Fold, FoldOp, KernelFunction};
+use std::collections::HashSet;
+
+use super::super::{Buffer, BufferId, BufferKind, Extent, Fold, FoldOp, KernelFunction};
 use super::{Errors, in_stage};
 
 pub(super) fn check(function: &KernelFunction, errors: &mut Errors) {
@@ -17,10 +19,15 @@ pub(super) fn check(function: &KernelFunction, errors: &mut Errors) {
         || "extents depend on a batch size of which the function does not say how large it is".into(),
         || format!("in function `{}`", function.name),
     );
-    for id in function.buffers.keys() {
-        let shape = &function.buffers[id].shape;
+    let aliased: HashSet<BufferId> = (function.buffers.values())
+        .filter_map(|buffer| match buffer.kind {
+            BufferKind::Alias(of) => Some(of),
+            _ => None,
+        })
+        .collect();
+    for (id, buffer) in &function.buffers {
         errors.expect(
-            may_depend(function, id, shape),
+            may_depend(buffer, aliased.contains(&id)),
             "K0125",
             || format!("`{id}` has an extent that must not depend on the batch size"),
             || format!("in buffer `{id}`, `{}`", function.buffers[id].name),
@@ -48,9 +55,9 @@ fn inner_are_fixed(extents: &[Extent]) -> bool {
     !extents.iter().skip(1).any(depends)
 }
 
-fn may_depend(function: &KernelFunction, id: BufferId, shape: &[Extent]) -> bool {
-    let aliased = function.buffers.values().any(|b| b.kind == BufferKind::Alias(id));
-    match function.buffers[id].kind {
+fn may_depend(buffer: &Buffer, aliased: bool) -> bool {
+    let shape = &buffer.shape;
+    match buffer.kind {
         BufferKind::Temp | BufferKind::Local => !aliased || inner_are_fixed(shape),
         BufferKind::Param(_) | BufferKind::Result(_) | BufferKind::Alias(_) => inner_are_fixed(shape),
         BufferKind::Variable(_) | BufferKind::Next(_) | BufferKind::Constant(_) | BufferKind::RandomState => {

@@ -56,7 +56,8 @@
 //!   outermost, if it looks for a position.
 //!
 //! *Schedules*
-//! - K0122 `chunks` names an axis of the kernel, in blocks of at least 1; no more stages are scheduled than there are.
+//! - K0122 `chunks` names an axis of the kernel, in blocks of at least 1, and `each` other ones, each once; no more stages are
+//!   scheduled than there are.
 //! - K0123 A strip has a power of two of lanes, along an axis of the stage; along an axis of a fold only if that is the
 //!   innermost one and the fold's `lanes` is a multiple of the strip's.
 //! - K0124 A tile is of a reduction of one lane with one `dot` of two loads, nothing else combined. Its row and column
@@ -72,7 +73,7 @@ mod types;
 
 pub use bounds::stays_within;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Buffer, BufferId, BufferKind, Kernel, KernelFunction, MAX_AXES, Stage, most};
 use crate::diagnostic::{Diagnostic, Diagnostics, MAX_ERRORS};
@@ -191,8 +192,13 @@ fn check_form(function: &KernelFunction, errors: &mut Errors) {
         );
     }
     let mut taken = HashSet::new();
+    let pitches = function.buffers.values().filter_map(|buffer| match buffer.kind {
+        BufferKind::Variable(n) => Some((n, buffer.pitch)),
+        _ => None,
+    });
+    let pitches: HashMap<usize, Option<usize>> = pitches.collect();
     for id in function.buffers.keys() {
-        check_buffer(function, id, &mut taken, errors);
+        check_buffer(function, id, &pitches, &mut taken, errors);
     }
     for (n, site) in function.checks.iter().enumerate() {
         let place = || format!("in check {n} of `{}`", site.name);
@@ -205,6 +211,7 @@ fn check_form(function: &KernelFunction, errors: &mut Errors) {
 fn check_buffer<'a>(
     function: &'a KernelFunction,
     id: BufferId,
+    pitches: &HashMap<usize, Option<usize>>,
     taken: &mut HashSet<(&'a str, usize)>,
     errors: &mut Errors,
 ) {
@@ -228,9 +235,8 @@ fn check_buffer<'a>(
     }
     errors.expect(pitch_fits(buffer), "K0104", || "its pitch does not fit it".into(), place);
     if let BufferKind::Next(n) = buffer.kind {
-        let variable = function.buffers.values().find(|b| b.kind == BufferKind::Variable(n));
         errors.expect(
-            variable.is_none_or(|v| v.pitch == buffer.pitch),
+            pitches.get(&n).is_none_or(|pitch| *pitch == buffer.pitch),
             "K0104",
             || format!("variable {n} and its next value differ in their pitch"),
             place,

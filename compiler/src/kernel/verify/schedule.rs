@@ -15,6 +15,12 @@ pub(super) fn check(function: &KernelFunction, errors: &mut Errors) {
                 || format!("chunks of {} along `i{}` do not cut the kernel", chunks.block, chunks.axis);
             errors.expect(fits, "K0122", message, place);
         }
+        for (n, &axis) in schedule.each.iter().enumerate() {
+            let fits = axis < kernel.axes.len()
+                && !schedule.each[..n].contains(&axis)
+                && schedule.chunks.is_none_or(|chunks| chunks.axis != axis);
+            errors.expect(fits, "K0122", || format!("the kernel cannot be run for each `i{axis}`"), place);
+        }
         let (stages, scheduled) = (kernel.stages.len(), schedule.stages.len());
         errors.expect(
             scheduled <= stages,
