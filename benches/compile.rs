@@ -42,7 +42,11 @@ fn step(bencher: Bencher<'_, '_>, name: &str) {
 
 #[divan::bench(args = LARGE, sample_count = 3, sample_size = 1)]
 fn large(bencher: Bencher<'_, '_>, name: &str) {
-    let build = || models::build(name, models::PIXELS).and_then(Result::ok).unwrap_or_else(|| panic!("there is no `{name}`"));
+    let build = || {
+        models::build(name, models::PIXELS)
+            .and_then(Result::ok)
+            .unwrap_or_else(|| panic!("there is no `{name}`"))
+    };
     compile(bencher, BATCH, build);
 }
 

@@ -153,12 +153,13 @@ impl Model {
     }
 }
 
-/// The passes of a level without some.
+/// The passes of a level, with some that run only if they are asked for, and without others.
 ///
 /// # Errors
 /// E0701 if there is no such pass.
-pub fn options(level: OptLevel, disabled: &[String]) -> Result<Options, Error> {
-    Ok(disabled.iter().try_fold(Options::new(level), |options, pass| options.disable(pass))?)
+pub fn options(level: OptLevel, enabled: &[String], disabled: &[String]) -> Result<Options, Error> {
+    let options = enabled.iter().try_fold(Options::new(level), |options, pass| options.enable(pass))?;
+    Ok(disabled.iter().try_fold(options, |options, pass| options.disable(pass))?)
 }
 
 /// This machine at a CPU level.

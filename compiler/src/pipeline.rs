@@ -39,29 +39,33 @@ pub struct Pass {
     pub name: &'static str,
     /// The lowest level at which it runs.
     pub from: OptLevel,
+    /// Whether it runs only if somebody asks for it ([`Options::enable`]).
+    pub asked: bool,
 }
 
 /// All passes in order: those of graphs ([`passes::PASSES`]), then those of kernels ([`fuse::PASSES`]).
-pub const PASSES: [Pass; 13] = [
-    Pass { name: "canonicalize", from: OptLevel::O1 },
-    Pass { name: "fold-constants", from: OptLevel::O2 },
-    Pass { name: "algebra", from: OptLevel::O2 },
-    Pass { name: "fold-transposes", from: OptLevel::O2 },
-    Pass { name: "eliminate-common", from: OptLevel::O1 },
-    Pass { name: "eliminate-dead", from: OptLevel::O1 },
-    Pass { name: "drop-checks", from: OptLevel::O1 },
-    Pass { name: "fold-views", from: OptLevel::O2 },
-    Pass { name: "split-borders", from: OptLevel::O2 },
-    Pass { name: "fuse-producers", from: OptLevel::O2 },
-    Pass { name: "fuse-epilogues", from: OptLevel::O2 },
-    Pass { name: "fuse-stages", from: OptLevel::O3 },
-    Pass { name: "merge-copies", from: OptLevel::O2 },
+pub const PASSES: [Pass; 14] = [
+    Pass { name: "canonicalize", from: OptLevel::O1, asked: false },
+    Pass { name: "fold-constants", from: OptLevel::O2, asked: false },
+    Pass { name: "algebra", from: OptLevel::O2, asked: false },
+    Pass { name: "fold-transposes", from: OptLevel::O2, asked: false },
+    Pass { name: "eliminate-common", from: OptLevel::O1, asked: false },
+    Pass { name: "eliminate-dead", from: OptLevel::O1, asked: false },
+    Pass { name: "drop-checks", from: OptLevel::O1, asked: false },
+    Pass { name: "fold-views", from: OptLevel::O2, asked: false },
+    Pass { name: "split-borders", from: OptLevel::O2, asked: false },
+    Pass { name: "fuse-producers", from: OptLevel::O2, asked: false },
+    Pass { name: "fuse-epilogues", from: OptLevel::O2, asked: false },
+    Pass { name: "fuse-stages", from: OptLevel::O3, asked: false },
+    Pass { name: "recompute", from: OptLevel::O3, asked: true },
+    Pass { name: "merge-copies", from: OptLevel::O2, asked: false },
 ];
 
 /// Which passes run, and whether they are watched.
 #[derive(Clone, Debug)]
 pub struct Options {
     level: OptLevel,
+    enabled: Vec<&'static str>,
     disabled: Vec<&'static str>,
     dumped: Vec<&'static str>,
     verify_each: bool,
@@ -77,7 +81,22 @@ impl Default for Options {
 impl Options {
     /// The passes of a level; watched in debug builds.
     pub fn new(level: OptLevel) -> Options {
-        Options { level, disabled: Vec::new(), dumped: Vec::new(), verify_each: cfg!(debug_assertions) }
+        Options {
+            level,
+            enabled: Vec::new(),
+            disabled: Vec::new(),
+            dumped: Vec::new(),
+            verify_each: cfg!(debug_assertions),
+        }
+    }
+
+    /// Runs the pass of this name, if it is one that runs only if it is asked for; others run anyway.
+    ///
+    /// # Errors
+    /// E0701 if there is none.
+    pub fn enable(mut self, name: &str) -> Result<Options, Diagnostic> {
+        self.enabled.push(known(name)?);
+        Ok(self)
     }
 
     /// Leaves out the pass of this name.
@@ -85,13 +104,8 @@ impl Options {
     /// # Errors
     /// E0701 if there is none.
     pub fn disable(mut self, name: &str) -> Result<Options, Diagnostic> {
-        match PASSES.iter().find(|pass| pass.name == name) {
-            Some(pass) => {
-                self.disabled.push(pass.name);
-                Ok(self)
-            }
-            None => Err(no_pass(name)),
-        }
+        self.disabled.push(known(name)?);
+        Ok(self)
     }
 
     /// Keeps every function as it is after the pass of this name, or after `lower`, in the [report](Report::dumps).
@@ -112,9 +126,15 @@ impl Options {
 
     /// Whether the pass of this name runs.
     pub fn runs(&self, name: &str) -> bool {
-        PASSES.iter().any(|pass| pass.name == name && pass.from <= self.level)
+        let asked = |pass: &Pass| !pass.asked || self.enabled.contains(&name);
+        PASSES.iter().any(|pass| pass.name == name && pass.from <= self.level && asked(pass))
             && !self.disabled.contains(&name)
     }
+}
+
+/// The name of a pass, as [`PASSES`] has it.
+fn known(name: &str) -> Result<&'static str, Diagnostic> {
+    PASSES.iter().find(|pass| pass.name == name).map(|pass| pass.name).ok_or_else(|| no_pass(name))
 }
 
 /// Name of the step from graphs to kernels.

@@ -82,6 +82,10 @@ pub struct Args {
     /// How much is done to make the code fast
     #[arg(short = 'O', long, value_name = "LEVEL", default_value = "3")]
     opt_level: Level,
+    /// Run a pass of the compiler that runs only if it is asked for; may be given several times. `recompute`: what is kept
+    /// over the peak of memory and costs little is computed again instead
+    #[arg(long, value_name = "PASS")]
+    enable_pass: Vec<String>,
     /// Leave out a pass of the compiler; may be given several times
     #[arg(long, value_name = "PASS")]
     disable_pass: Vec<String>,
@@ -154,7 +158,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let batch: BatchSizes = args.batch.parse().map_err(Error::from).map_err(Failure::usage)?;
     let features = args.target_features.as_deref();
     let targets = levels(args.target.as_deref(), &args.target_cpu, features).map_err(Failure::usage)?;
-    let passes = options(args.opt_level.into(), &args.disable_pass).map_err(Failure::usage)?;
+    let passes =
+        options(args.opt_level.into(), &args.enable_pass, &args.disable_pass).map_err(Failure::usage)?;
     let passes = args.dump_ir.iter().try_fold(passes, |passes, pass| passes.dump(pass));
     let passes = passes.map_err(|error| Failure::usage(Error::from(error)))?;
     let written = load(&args.model)?;

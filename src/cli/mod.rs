@@ -44,6 +44,10 @@ struct ModelArgs {
     /// How much is done to make the code fast
     #[arg(short = 'O', long, value_name = "LEVEL", default_value = "3")]
     opt_level: Level,
+    /// Run a pass of the compiler that runs only if it is asked for; may be given several times. `recompute`: what is kept
+    /// over the peak of memory and costs little is computed again instead
+    #[arg(long, value_name = "PASS")]
+    enable_pass: Vec<String>,
     /// Leave out a pass of the compiler; may be given several times
     #[arg(long, value_name = "PASS")]
     disable_pass: Vec<String>,
@@ -85,7 +89,8 @@ impl ModelArgs {
     }
 
     fn prepare(&self, module: &Module) -> Result<Model, Failure> {
-        let options = options(self.opt_level.into(), &self.disable_pass).map_err(Failure::usage)?;
+        let options =
+            options(self.opt_level.into(), &self.enable_pass, &self.disable_pass).map_err(Failure::usage)?;
         let target = target(&self.target_cpu).map_err(Failure::usage)?;
         Ok(Model::new(module, options, target)?)
     }

@@ -22,7 +22,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut failures: Vec<Failure> = Vec::new();
     for path in &args.models {
         match load(path).and_then(|module| {
-            let options = options(OptLevel::default(), &[])?;
+            let options = options(OptLevel::default(), &[], &[])?;
             Ok(Model::new(&module, options, target("native")?)?)
         }) {
             Ok(_) => print(&format!("{}: ok\n", path.display()))?,

@@ -22,6 +22,7 @@ pub struct SessionBuilder<'m> {
     module: &'m Module,
     threads: Option<u32>,
     level: OptLevel,
+    enabled: Vec<String>,
     disabled: Vec<String>,
     cpu: String,
 }
@@ -29,7 +30,8 @@ pub struct SessionBuilder<'m> {
 impl<'m> SessionBuilder<'m> {
     pub(super) fn new(module: &'m Module) -> SessionBuilder<'m> {
         let cpu = "native".to_owned();
-        SessionBuilder { module, threads: None, level: OptLevel::O3, disabled: Vec::new(), cpu }
+        let (enabled, disabled) = (Vec::new(), Vec::new());
+        SessionBuilder { module, threads: None, level: OptLevel::O3, enabled, disabled, cpu }
     }
 
     /// Runs kernels on this many threads, the calling one included.
@@ -43,6 +45,13 @@ impl<'m> SessionBuilder<'m> {
     #[must_use]
     pub fn opt_level(mut self, level: OptLevel) -> Self {
         self.level = level;
+        self
+    }
+
+    /// Runs a pass that runs only if it is asked for: `recompute`.
+    #[must_use]
+    pub fn enable_pass(mut self, name: impl Into<String>) -> Self {
+        self.enabled.push(name.into());
         self
     }
 
@@ -66,7 +75,7 @@ impl<'m> SessionBuilder<'m> {
     /// What is wrong with the module; E0701 if there is no such pass; E0711 if the CPU level is unknown or the number of
     /// threads out of range; [`Error::Status`] if memory or threads could not be had.
     pub fn build(self) -> Result<Session, Error> {
-        let options = options(self.level, &self.disabled)?;
+        let options = options(self.level, &self.enabled, &self.disabled)?;
         let model = Model::new(self.module, options, target(&self.cpu)?)?;
         let layout = StateLayout::new(model.variables())?;
         let program = ProgramLayout::new(layout.fingerprint(), layout.bytes as u64, 0);

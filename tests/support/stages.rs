@@ -54,7 +54,7 @@ pub fn run(stage: &str, source: &str) -> Result<String, String> {
             let at = fuse::PASSES.iter().position(|p| *p == pass).unwrap_or(0);
             let without = |passes: &[&str]| {
                 let disable = |options: Options, pass: &&str| options.disable(pass).expect("it is a pass");
-                passes.iter().fold(options.clone(), disable)
+                passes.iter().fold(options.clone().enable(pass).expect("it is a pass"), disable)
             };
             let (before, after) = (without(&fuse::PASSES[at..]), without(&fuse::PASSES[at + 1..]));
             let before = model(&module, before, source)?;

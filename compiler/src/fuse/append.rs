@@ -25,8 +25,16 @@ use super::{MAX_BODY, Report};
 
 /// Appends every consumer that can be; gives how many kernels were looked at.
 pub fn run(f: &mut KernelFunction, report: &mut Report) -> usize {
-    let visits =
-        merge_all(f, appended, |consumer, producer| report.fused("fuse-epilogues", consumer, producer));
+    run_to(f, report, |_| true)
+}
+
+/// As [`run`], to such producers only.
+pub(super) fn run_to(f: &mut KernelFunction, report: &mut Report, to: impl Fn(&Kernel) -> bool) -> usize {
+    let visits = merge_all(
+        f,
+        |f, links, p, c| to(&f.kernels[p]).then(|| appended(f, links, p, c)).flatten(),
+        |consumer, producer| report.fused("fuse-epilogues", consumer, producer),
+    );
     super::dead::remove(f);
     visits
 }

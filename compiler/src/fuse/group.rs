@@ -57,7 +57,20 @@ const TINY: usize = 2048;
 
 /// Groups every pair that can be; gives how many kernels were looked at.
 pub fn run(f: &mut KernelFunction, report: &mut Report) -> usize {
-    let visits = merge_all(f, grouped, |second, first| report.fused("fuse-stages", second, first));
+    run_behind(f, report, |_| true)
+}
+
+/// As [`run`], behind such kernels only.
+pub(super) fn run_behind(
+    f: &mut KernelFunction,
+    report: &mut Report,
+    behind: impl Fn(&Kernel) -> bool,
+) -> usize {
+    let visits = merge_all(
+        f,
+        |f, links, p, c| behind(&f.kernels[p]).then(|| grouped(f, links, p, c)).flatten(),
+        |second, first| report.fused("fuse-stages", second, first),
+    );
     localize(f);
     visits
 }
@@ -70,8 +83,13 @@ fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kern
     let shared = shared_axes(f, first, second)?;
     let axes: Vec<Extent> = shared.iter().map(|&(a, _)| first.axes[a]).collect();
     let contracts = second.stages.iter().any(is_contraction);
-    if contracts && !(saves_slices(f, links, p, c) && has_own_operands(second, &shared)) {
-        return None;
+    if contracts {
+        let [of_first, of_second]: [Vec<Axis>; 2] =
+            [shared.iter().map(|s| s.0).collect(), shared.iter().map(|s| s.1).collect()];
+        let own = has_own_operands(first, &of_first) && has_own_operands(second, &of_second);
+        if !own || !saves_slices(f, links, p, c) {
+            return None;
+        }
     }
     let tiny = steps(first) <= TINY && steps(second) <= TINY;
     let (enough, most) = if contracts { (FEW_POINTS, MAX_SLICE) } else { (ENOUGH_POINTS, MAX_BYTES) };
@@ -127,7 +145,7 @@ fn repeated(f: &KernelFunction, first: &Kernel, shared: &[(Axis, Axis)]) -> usiz
     loads.map(|access| f.buffers[access.buffer].bytes()).max().unwrap_or(0)
 }
 
-/// Whether a large buffer that kernel `p` writes is read by nobody but kernel `c`, and `p` itself.
+/// Whether kernel `c` reads a large buffer that kernel `p` writes, and all that read it can become one kernel with `p`.
 fn saves_slices(f: &KernelFunction, links: &Links, p: usize, c: usize) -> bool {
     let read: HashSet<BufferId> = kernel_loads(&f.kernels[c]).map(|access| access.buffer).collect();
     kernel_stores(&f.kernels[p]).any(|buffer| {
@@ -135,14 +153,22 @@ fn saves_slices(f: &KernelFunction, links: &Links, p: usize, c: usize) -> bool {
         read.contains(&buffer)
             && matches!(data.kind, BufferKind::Temp)
             && data.bytes() >= WORTH_SLICES
-            && links.readers(buffer).iter().all(|&reader| reader == p || reader == c)
+            && links.readers(buffer).iter().all(|&reader| {
+                let joins = |shared: Vec<(Axis, Axis)>| {
+                    points(shared.iter().map(|s| &f.kernels[p].axes[s.0])) >= FEW_POINTS
+                };
+                reader == p
+                    || shared_axes(f, &f.kernels[p], &f.kernels[reader]).is_some_and(joins)
+                        && !links.separated(f, p, reader)
+            })
     })
 }
 
-/// Whether both operands of every contraction of a kernel that comes second depend on an axis that is shared.
-fn has_own_operands(second: &Kernel, shared: &[(Axis, Axis)]) -> bool {
-    let is_shared = |expr: &Affine| expr.terms().iter().any(|(axis, _)| shared.iter().any(|s| s.1 == *axis));
-    let folds = second.stages.iter().filter(|stage| is_contraction(stage)).filter_map(|stage| stage.fold.as_ref());
+/// Whether both operands of every contraction of a kernel depend on some of its axes.
+fn has_own_operands(kernel: &Kernel, axes: &[Axis]) -> bool {
+    let is_shared = |expr: &Affine| expr.terms().iter().any(|(axis, _)| axes.contains(axis));
+    let folds =
+        kernel.stages.iter().filter(|stage| is_contraction(stage)).filter_map(|stage| stage.fold.as_ref());
     folds.flat_map(|fold| loads(&fold.body)).all(|access| access.index.iter().any(is_shared))
 }
 

@@ -7,6 +7,7 @@
 //! - `fuse-producers` ([`inline`]): elementwise producers into their only consumer;
 //! - `fuse-epilogues` ([`append`]): elementwise consumers into the kernel that produces their operand;
 //! - `fuse-stages` ([`group`]): kernels that share rows into one kernel of several stages;
+//! - `recompute` ([`recompute`]), if it is asked for: what is kept over the peak of memory is computed again;
 //! - `merge-copies` ([`copies`]): what is made to be copied is made in the copy's place.
 //!
 //! Every pass keeps the order of all floating-point operations, so fused and unfused programs agree bit for bit.
@@ -19,6 +20,7 @@ pub mod dead;
 pub mod deps;
 pub mod group;
 pub mod inline;
+pub mod recompute;
 mod splice;
 
 use std::collections::HashSet;
@@ -26,13 +28,14 @@ use std::collections::HashSet;
 use crate::kernel::{Kernel, KernelFunction};
 
 /// Names of the passes, in order.
-pub const PASSES: [&str; 7] = [
+pub const PASSES: [&str; 8] = [
     "drop-checks",
     "fold-views",
     "split-borders",
     "fuse-producers",
     "fuse-epilogues",
     "fuse-stages",
+    "recompute",
     "merge-copies",
 ];
 
@@ -50,6 +53,7 @@ pub fn run(f: &mut KernelFunction, pass: &str, report: &mut Report) {
         "fuse-producers" => inline::run(f, inline::Producers::Maps, report),
         "split-borders" => borders::run(f, report),
         "fuse-epilogues" => _ = append::run(f, report),
+        "recompute" => recompute::run(f, report),
         "fuse-stages" => _ = group::run(f, report),
         "merge-copies" => copies::run(f, report),
         _ => panic!("there is no fusion pass `{pass}`"),
@@ -79,6 +83,10 @@ impl Report {
 
     fn split(&mut self, what: &Kernel) {
         self.lines.push(format!("split-borders: {}", what.origin.join(" + ")));
+    }
+
+    fn again(&mut self, what: &str) {
+        self.lines.push(format!("recompute: `%{what}`"));
     }
 
     fn kept(&mut self, what: &str, why: &str) {

@@ -20,12 +20,20 @@ fn passes_are_those_of_graphs_and_kernels() {
 fn levels_only_add_passes() {
     let runs = |level| PASSES.map(|p| Options::new(level).runs(p.name));
     assert_eq!(runs(OptLevel::O0), [false; PASSES.len()]);
-    assert_eq!(runs(OptLevel::O3), [true; PASSES.len()]);
+    assert_eq!(runs(OptLevel::O3), PASSES.map(|pass| !pass.asked));
     let names =
         |level| PASSES.iter().map(|p| p.name).filter(|n| Options::new(level).runs(n)).collect::<Vec<_>>();
     let simple = ["canonicalize", "eliminate-common", "eliminate-dead", "drop-checks"];
     assert_eq!(names(OptLevel::O1), simple);
     assert!(!Options::new(OptLevel::O2).runs("fuse-stages"));
+}
+
+#[test]
+fn some_passes_run_only_if_asked_for() {
+    let options = Options::new(OptLevel::O3);
+    assert!(!options.runs("recompute") && options.clone().enable("recompute").unwrap().runs("recompute"));
+    assert!(!Options::new(OptLevel::O2).enable("recompute").unwrap().runs("recompute"));
+    assert_eq!(options.enable("recomput").unwrap_err().code, "E0701");
 }
 
 #[test]

@@ -133,6 +133,13 @@ fn choose_chunks(
     let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
     let (bytes, extents) = (local_bytes(f, kernel), most(&kernel.axes));
     let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
+    // Of so many coordinates, about, and about equal.
+    let cut_evenly = |axis: Axis, least: usize| {
+        let extent = extents[axis];
+        let count = count.min((extent + least / 2) / least).max(1);
+        let block = extent.div_ceil(count);
+        (block < extent).then_some(Chunks { axis, block })
+    };
     let cut = |axis: Axis, unit: usize| {
         let extent = extents[axis];
         let block = extent.div_ceil(count.min(extent.max(1))).next_multiple_of(unit);
@@ -174,8 +181,10 @@ fn choose_chunks(
         (row.0 < axis_count && joined.is_empty()).then(|| (row.0, least.next_multiple_of(row.1)))
     };
     let mut best: Option<(f64, Chunks)> = None;
-    let suitable = columns.into_iter().chain(others).chain(rows(least(row.0)));
-    for chunks in suitable.filter_map(|(axis, unit)| cut(axis, unit)) {
+    let columns = columns.and_then(|(axis, unit)| cut(axis, unit));
+    let others = others.filter_map(|(axis, least)| cut_evenly(axis, least));
+    let of_rows = rows(least(row.0)).and_then(|(axis, unit)| cut(axis, unit));
+    for chunks in columns.into_iter().chain(others).chain(of_rows) {
         let share = evenness(extents[chunks.axis], chunks.block);
         if best.is_none_or(|(known, _)| share > known * BETTER) {
             best = Some((share, chunks));

@@ -43,6 +43,9 @@ fn reschedule(kernel: &mut Kernel, draw: &mut Sampler, target: &Target) {
             })
             .collect();
         kernel.schedule = schedule(chunks, &stages);
+        let is_cut = |axis: usize| chunks.is_some_and(|(cut, _)| cut == axis);
+        kernel.schedule.each =
+            (0..kernel.axes.len()).filter(|&axis| !is_cut(axis) && below(3) == 0).collect();
         if check(kernel, target).is_ok() {
             return;
         }

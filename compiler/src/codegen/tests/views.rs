@@ -122,6 +122,8 @@ fn local_buffers_hold_one_chunk() {
             schedules.extend([&along, &across].map(|s| schedule(chunks, s)));
             schedules.push(schedule(chunks, &[]));
         }
+        let one_by_one = Schedule { each: vec![0], ..schedule(None, &along) };
+        schedules.push(one_by_one.clone());
         check("softmax", &f, plain, &schedules);
         let bytes = |block| {
             let f = scheduled(&f, &schedule(Some((0, block)), &along));
@@ -129,6 +131,12 @@ fn local_buffers_hold_one_chunk() {
         };
         assert_eq!(bytes(1), 2 * 64 + (4 * row).next_multiple_of(64), "a chunk of one row holds one row");
         assert_eq!(bytes(13) % 64, 0);
+        let f = scheduled(&f, &one_by_one);
+        assert_eq!(
+            compile(&f, &Target::host().unwrap()).kernels[0].worker_bytes,
+            bytes(1),
+            "so does each row"
+        );
     }
 }
 

@@ -523,6 +523,10 @@ fn k0122_to_k0124_schedules() {
     expect(&scheduled(1, "chunks i1 by 1 stage 0 scalar"), &[]);
     expect(&scheduled(1, "chunks i2 by 1"), &["K0122"]);
     expect(&scheduled(1, "chunks i0 by 0"), &["K0122"]);
+    expect(&scheduled(1, "chunks i0 by 2 each i1 stage 0 scalar"), &[]);
+    expect(&scheduled(1, "chunks i0 by 2 each i0"), &["K0122"]);
+    expect(&scheduled(1, "each i1 each i1"), &["K0122"]);
+    expect(&scheduled(1, "each i2"), &["K0122"]);
     expect(&scheduled(1, "stage 0 scalar stage 1 scalar"), &["K0122"]);
     expect(&scheduled(1, "stage 0 strip i1 lanes 8"), &[]);
     expect(&scheduled(8, "stage 0 strip i3 lanes 4"), &[]);
