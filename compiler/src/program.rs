@@ -4,7 +4,7 @@ use bessemer_runtime::abi::{ProgramLayout, StateHeader, align_up};
 
 use crate::diagnostic::Diagnostic;
 use crate::kernel::{BufferId, BufferKind, CheckSite, KernelFunction};
-use crate::memory::{MemoryPlan, pitch};
+use crate::memory::{Holder, MemoryPlan, pitch};
 use crate::types::TensorType;
 
 /// A compiled module: where its variables are stored and how its entry points are called.
@@ -105,10 +105,29 @@ pub struct MemoryReport {
     pub without_reuse_bytes: usize,
     /// Bytes alive at the peak: no arena could be smaller.
     pub peak_bytes: usize,
-    /// What is alive at the peak, with sizes, the largest first.
-    pub holders: Vec<(String, usize)>,
+    /// The kernel at the peak.
+    pub peak_kernel: String,
+    /// What is alive at the peak, the largest first.
+    pub holders: Vec<MemoryHolder>,
     /// Names of the variables that could not be assigned in place, so that their new values are copied at the end.
     pub copied: Vec<String>,
+}
+
+/// A buffer that is alive when most memory is needed, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryHolder {
+    /// Name of the value that it holds, as in the source, or its number.
+    pub name: String,
+    /// Its name among the kernels.
+    pub buffer: String,
+    /// Its size, in bytes.
+    pub bytes: usize,
+    /// Name of the first kernel that touches it.
+    pub first: String,
+    /// Name of the last kernel that touches it.
+    pub last: String,
+    /// What the first one computes.
+    pub origin: Vec<String>,
 }
 
 impl StateLayout {
@@ -186,11 +205,22 @@ impl MemoryReport {
             let buffer = &f.buffers[id];
             if buffer.name.is_empty() { format!("{id}") } else { buffer.name.clone() }
         };
+        // Behind the last kernel, new values of variables are copied.
+        let kernel = |n: usize| f.kernels.get(n).map_or("the end".into(), |kernel| kernel.name.clone());
+        let holder = |holder: &Holder| MemoryHolder {
+            name: name(holder.buffer),
+            buffer: holder.buffer.to_string(),
+            bytes: holder.range.bytes,
+            first: kernel(holder.range.first),
+            last: kernel(holder.range.last),
+            origin: f.kernels.get(holder.range.first).map_or(Vec::new(), |kernel| kernel.origin.clone()),
+        };
         MemoryReport {
             arena_bytes: plan.arena_bytes,
             without_reuse_bytes: plan.without_reuse_bytes,
             peak_bytes: plan.peak.bytes,
-            holders: plan.peak.holders.iter().map(|&(id, bytes)| (name(id), bytes)).collect(),
+            peak_kernel: kernel(plan.peak.kernel),
+            holders: plan.peak.holders.iter().map(holder).collect(),
             copied: plan.copies.iter().map(|copy| name(copy.from)).collect(),
         }
     }

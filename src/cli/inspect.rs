@@ -264,17 +264,40 @@ fn nodes(written: &Module, prepared: &Module, function: &Function) -> Table {
     table
 }
 
+/// Of what is alive at the peak, so much is shown; the rest is summed up.
+const HOLDERS: usize = 24;
+
 /// How an entry point uses its arena.
 fn memory(entry: &str, batch: usize, report: &MemoryReport) -> String {
     let mut table = Table::new(&[("arena", Align::Left), ("bytes", Align::Right)]);
     table.row(["without reuse".into(), grouped(report.without_reuse_bytes as u64)]);
     table.row(["with reuse".into(), grouped(report.arena_bytes as u64)]);
     table.row(["lower bound".into(), grouped(report.peak_bytes as u64)]);
-    let mut holders = Table::new(&[("alive at the peak", Align::Left), ("bytes", Align::Right)]);
-    for (name, bytes) in &report.holders {
+    let peak = format!("alive at the peak, {}", report.peak_kernel);
+    let mut holders = Table::new(&[
+        (&peak, Align::Left),
+        ("buffer", Align::Left),
+        ("bytes", Align::Right),
+        ("born in", Align::Left),
+        ("last in", Align::Left),
+        ("which computes", Align::Left),
+    ]);
+    for holder in report.holders.iter().take(HOLDERS) {
         // A value without a name has a number.
-        let sigil = if name.starts_with(|c: char| c.is_ascii_digit()) { "%" } else { "" };
-        holders.row([format!("{sigil}{name}"), grouped(*bytes as u64)]);
+        let sigil = if holder.name.starts_with(|c: char| c.is_ascii_digit()) { "%" } else { "" };
+        holders.row([
+            format!("{sigil}{}", holder.name),
+            holder.buffer.clone(),
+            grouped(holder.bytes as u64),
+            holder.first.clone(),
+            holder.last.clone(),
+            abbreviate(&holder.origin.join(" + ")),
+        ]);
+    }
+    let rest = report.holders.iter().skip(HOLDERS);
+    if let (count @ 1.., bytes) = (rest.clone().count(), rest.map(|holder| holder.bytes).sum::<usize>()) {
+        let none = String::new;
+        holders.row([format!("{count} more"), none(), grouped(bytes as u64), none(), none(), none()]);
     }
     let mut text = format!("@{entry} at batch size {batch}\n\n{table}\n{holders}");
     if !report.copied.is_empty() {

@@ -81,8 +81,17 @@ pub struct Peak {
     pub kernel: usize,
     /// Bytes alive while it runs: no arena can be smaller.
     pub bytes: usize,
-    /// What is alive, with sizes in bytes, the largest first.
-    pub holders: Vec<(BufferId, usize)>,
+    /// What is alive, the largest first.
+    pub holders: Vec<Holder>,
+}
+
+/// A buffer that is alive at the peak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Which one.
+    pub buffer: BufferId,
+    /// When it is alive, by the positions of kernels, and its size in bytes.
+    pub range: LiveRange,
 }
 
 /// Plans the memory of a function whose kernels are in order of execution, which has this many parameters, and whose
@@ -168,13 +177,13 @@ fn live_ranges(
 
 fn peak_of(held: &[BufferId], ranges: &[LiveRange]) -> Peak {
     let (bytes, kernel) = peak(ranges);
-    let mut holders: Vec<(BufferId, usize)> = held
+    let mut holders: Vec<Holder> = held
         .iter()
         .zip(ranges)
         .filter(|(_, r)| r.first <= kernel && kernel <= r.last)
-        .map(|(&id, r)| (id, r.bytes))
+        .map(|(&buffer, &range)| Holder { buffer, range })
         .collect();
-    holders.sort_by_key(|&(id, bytes)| (std::cmp::Reverse(bytes), id));
+    holders.sort_by_key(|holder| (std::cmp::Reverse(holder.range.bytes), holder.buffer));
     Peak { kernel, bytes, holders }
 }
 

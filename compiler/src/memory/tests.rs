@@ -230,7 +230,9 @@ fn a_value_is_alive_from_its_first_kernel_to_its_last() {
     let plan = plan(&f, 1, &[]).unwrap();
     // 17 elements take 68 bytes, that is 128; two of them are alive at any time.
     assert_eq!((plan.arena_bytes, plan.without_reuse_bytes), (256, 576));
-    assert_eq!(plan.peak, Peak { kernel: 1, bytes: 256, holders: vec![(temps[0], 128), (temps[1], 128)] });
+    let holder =
+        |n: usize| Holder { buffer: temps[n], range: LiveRange { first: n, last: n + 1, bytes: 128 } };
+    assert_eq!(plan.peak, Peak { kernel: 1, bytes: 256, holders: vec![holder(0), holder(1)] });
     assert_eq!(plan.locations[x], Location::Argument(0));
     assert_eq!(plan.locations[y], Location::Argument(1));
     assert_eq!(plan.locations[unused], Location::None);
