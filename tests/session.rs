@@ -386,3 +386,33 @@ fn a_rate_of_dropout_may_change_from_call_to_call() -> Result {
     }
     Ok(())
 }
+
+/// A transformer trains to the same bits where weights of attention are computed again, threads are others and kernels are not
+/// grouped.
+#[test]
+fn what_is_computed_again_has_the_same_bits() -> Result {
+    let module = load(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models/gpt.bsm"))?;
+    let characters = Array2::from_shape_fn((1, 128), |(_, i)| (i * i % 95) as i32);
+    let targets = characters.mapv(|c| c + 1);
+    let trained = |builder: SessionBuilder<'_>| -> std::result::Result<Vec<u32>, Box<dyn std::error::Error>> {
+        let session = builder.build()?;
+        session.init(5)?;
+        for _ in 0..2 {
+            let feeds = [("characters", (&characters).into()), ("targets", (&targets).into())];
+            session.run("train_step", &[&feeds[..], &[("lr", 0.01f32.into())]].concat())?;
+        }
+        let mut bits = Vec::new();
+        for variable in session.variables() {
+            if let Some(value) = session.variable(&variable.name)?.get::<f32>() {
+                bits.extend(value.iter().map(|x| x.to_bits()));
+            }
+        }
+        Ok(bits)
+    };
+    let builder = || Session::builder(&module);
+    let plain = trained(builder().threads(1))?;
+    assert!(plain.len() > 3_000_000);
+    assert!(plain == trained(builder().threads(2).enable_pass("recompute"))?, "computed again");
+    assert!(plain == trained(builder().threads(2).disable_pass("fuse-stages"))?, "not grouped");
+    Ok(())
+}
