@@ -1,6 +1,6 @@
-//! GoogLeNet for images, in the paper of 224×224 pixels (Szegedy et al., "Going deeper with convolutions", 2015), as in torchvision: with
-//! batch norm behind every convolution instead of local response norm, and windows of 3×3 where the paper has 5×5. The two
-//! auxiliary heads are part of the training loss only.
+//! GoogLeNet, in the paper for images of 224×224 pixels (Szegedy et al., "Going deeper with convolutions", 2015), as in
+//! torchvision: with batch norm behind every convolution instead of local response norm, and windows of 3×3 where the paper has
+//! 5×5. The two auxiliary heads are part of the training loss only.
 
 use bessemer::prelude::*;
 

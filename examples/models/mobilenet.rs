@@ -1,5 +1,5 @@
-//! MobileNetV2 for images, in the paper of 224×224 pixels (Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: inverted residuals and linear
-//! bottlenecks", 2018).
+//! MobileNetV2, in the paper for images of 224×224 pixels (Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: inverted
+//! residuals and linear bottlenecks", 2018).
 
 use bessemer::prelude::*;
 

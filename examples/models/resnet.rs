@@ -1,5 +1,5 @@
-//! Residual networks of 18 and 50 layers for images, in the paper of 224×224 pixels (He, Zhang, Ren, Sun, "Deep residual learning for image
-//! recognition", 2016), with the stride of a bottleneck in its middle convolution, as in torchvision.
+//! Residual networks of 18 and 50 layers, in the paper for images of 224×224 pixels (He, Zhang, Ren, Sun, "Deep residual learning
+//! for image recognition", 2016), with the stride of a bottleneck in its middle convolution, as in torchvision.
 
 use bessemer::prelude::*;
 

@@ -23,7 +23,7 @@ pub const LEARNING_RATE: &str = "learning_rate";
 /// `dropout_rate` of `nn::dropout`, becomes the variable `f/NAME`.
 ///
 /// # Errors
-/// E0730 if there is no constant of a name, but for [`LEARNING_RATE`].
+/// E0730 if there is no constant of a name, but for `learning_rate`.
 pub fn with_constants_in_variables(module: &Module, wanted: &[String]) -> Result<Module, Error> {
     let mut moved = Moved { module: module.clone(), wanted, found: BTreeSet::new(), known: BTreeSet::new() };
     moved.trains();

@@ -8,7 +8,7 @@ use super::variables::read;
 use crate::abi::{Artefact, ElementType, Status, TensorRecord};
 use core::ffi::c_char;
 
-/// Makes `value` the value of all constants of this name: see [`find`].
+/// Makes `value` the value of all constants of this name, or that have it as the last part of theirs.
 ///
 /// # Errors
 /// [`Status::NotFound`] if there is none; [`Status::InvalidArgument`] if it is no finite number or something is null;
@@ -29,7 +29,7 @@ pub unsafe fn set_constant(
     })
 }
 
-/// The value of the first constant of this name: see [`find`].
+/// The value of the first constant of this name, or that has it as the last part of its own.
 ///
 /// # Errors
 /// As [`set_constant`].
