@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from steps import jax_adam, jax_call, onnx_call, tensorflow_adam
+
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu")
 UPDATES = ("sgd", "adam", "predict")
 
@@ -221,33 +223,15 @@ def jax_step(network, threads):
         predict = jax.jit(lambda params, x: jax.nn.softmax(logits(params, x, activation)))
         return lambda: float(predict(params, x)[0, 0])
 
-    def loss_of(params, x, y):
+    def loss_of(params, _count, x, y):
         return -np.mean(np.take_along_axis(jax.nn.log_softmax(logits(params, x, activation)), y[:, None], 1))
 
-    zeros = jax.tree.map(np.zeros_like, params)
-    state = (params, zeros, zeros, np.zeros(())) if network.update == "adam" else (params,)
+    def sgd(params, x, y):
+        loss, gradient = jax.value_and_grad(loss_of)(params, 0, x, y)
+        return loss, jax.tree.map(lambda p, g: p - 0.01 * g, params, gradient)
 
-    def update(state, x, y):
-        loss, gradient = jax.value_and_grad(loss_of)(state[0], x, y)
-        if network.update == "sgd":
-            return loss, (jax.tree.map(lambda p, g: p - 0.01 * g, state[0], gradient),)
-        params, m, v, count = state
-        count = count + 1
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradient)
-        rate = 0.001 * np.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        params = jax.tree.map(lambda p, m, v: p - rate * m / (np.sqrt(v) + 1e-8), params, m, v)
-        return loss, (params, m, v, count)
-
-    update = jax.jit(update, donate_argnums=0)
-    state = jax.tree.map(np.array, state)
-
-    def step():
-        nonlocal state
-        loss, state = update(state, x, y)
-        return float(loss)
-
-    return step
+    update, state = jax_adam(loss_of, params) if network.update == "adam" else (sgd, params)
+    return jax_call(update, state, x, y)
 
 
 def tensorflow_step(network, threads, xla):
@@ -263,33 +247,24 @@ def tensorflow_step(network, threads, xla):
         predict = tf.function(lambda x: tf.nn.softmax(logits(params, x, activation)), jit_compile=xla)
         return lambda: float(predict(x)[0, 0])
     flat = [part for layer in params for part in layer]
-    slots = [(tf.Variable(tf.zeros_like(p)), tf.Variable(tf.zeros_like(p))) for p in flat]
-    count = tf.Variable(0.0)
+    adam = tensorflow_adam(flat)
 
     @tf.function(jit_compile=xla)
     def update(x, y):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits(params, x, activation)))
         gradients = tape.gradient(loss, flat)
-        if network.update == "sgd":
+        if network.update == "adam":
+            adam(gradients)
+        else:
             for p, g in zip(flat, gradients):
                 p.assign_sub(0.01 * g)
-            return loss
-        count.assign_add(1.0)
-        rate = 0.001 * tf.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        for p, g, (m, v) in zip(flat, gradients, slots):
-            m.assign(0.9 * m + 0.1 * g)
-            v.assign(0.999 * v + 0.001 * g * g)
-            p.assign_sub(rate * m / (tf.sqrt(v) + 1e-8))
         return loss
 
     return lambda: float(update(x, y))
 
 
 def onnx_step(network, threads):
-    import io
-
-    import onnxruntime
     import torch
 
     if network.trains:
@@ -299,13 +274,7 @@ def onnx_step(network, threads):
     parts = []
     for weight, _ in layers:
         parts += [torch.nn.Linear(*weight.shape), getattr(torch.nn, activation)()]
-    model = torch.nn.Sequential(*parts[:-1], torch.nn.Softmax(1)).eval()
-    file = io.BytesIO()
-    torch.onnx.export(model, (torch.from_numpy(x),), file, input_names=["x"], dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-    return lambda: float(session.run(None, {"x": x})[0][0, 0])
+    return onnx_call(torch.nn.Sequential(*parts[:-1], torch.nn.Softmax(1)), x, threads)
 
 
 FRAMEWORKS = {

@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 from dataclasses import dataclass
 
+from steps import jax_adam, jax_call, onnx_call, tensorflow_adam
+
 WRITE_MODELS = pathlib.Path(__file__).resolve().parents[2] / "target" / "release" / "examples" / "write_models"
 TRAINED = ("mnist_cnn", "resnet18", "mobilenet_v2", "gpt")
 INFERRED = ("mnist_cnn", "resnet18", "resnet50", "mobilenet_v2", "googlenet")
@@ -146,23 +148,13 @@ def torch_step(network, threads, compiled):
 
 
 def onnx_step(network, threads):
-    import io
-
-    import onnxruntime
+    import numpy
     import torch
 
     if network.trains:
         raise SystemExit("ONNX Runtime does not train here")
-    x, _ = data(network)
-    x = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
-    model = torch.nn.Sequential(torch_model(network), torch.nn.Softmax(1)).eval()
-    file = io.BytesIO()
-    torch.onnx.export(model, (x,), file, input_names=["x"], dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-    x = x.numpy()
-    return lambda: float(session.run(None, {"x": x})[0][0, 0])
+    x = numpy.ascontiguousarray(data(network)[0].transpose(0, 3, 1, 2))
+    return onnx_call(torch.nn.Sequential(torch_model(network), torch.nn.Softmax(1)), x, threads)
 
 
 def cnn_parameters():
@@ -197,29 +189,11 @@ def jax_step(network, threads):
         predict = jax.jit(lambda params, x: jax.nn.softmax(logits(params, x, None)))
         return lambda: float(predict(params, x)[0, 0])
 
-    def loss_of(params, x, y, key):
+    def loss_of(params, count, x, y):
+        key = jax.random.fold_in(jax.random.key(0), count)
         return -np.mean(np.take_along_axis(jax.nn.log_softmax(logits(params, x, key)), y[:, None], 1))
 
-    def update(state, x, y):
-        params, m, v, count = state
-        count = count + 1
-        loss, gradient = jax.value_and_grad(loss_of)(params, x, y, jax.random.fold_in(jax.random.key(0), count))
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradient)
-        rate = 0.001 * np.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        params = jax.tree.map(lambda p, m, v: p - rate * m / (np.sqrt(v) + 1e-8), params, m, v)
-        return loss, (params, m, v, count)
-
-    update = jax.jit(update, donate_argnums=0)
-    zeros = lambda: jax.tree.map(np.zeros_like, params)
-    state = (params, zeros(), zeros(), np.zeros((), int))
-
-    def step():
-        nonlocal state
-        loss, state = update(state, x, y)
-        return float(loss)
-
-    return step
+    return jax_call(*jax_adam(loss_of, params), x, y)
 
 
 def tensorflow_step(network, threads, xla):
@@ -241,19 +215,13 @@ def tensorflow_step(network, threads, xla):
         predict = tf.function(lambda x: tf.nn.softmax(logits(x, False)), jit_compile=xla)
         return lambda: float(predict(x)[0, 0])
     flat = [part for layer in params for part in layer]
-    slots = [(tf.Variable(tf.zeros_like(p)), tf.Variable(tf.zeros_like(p))) for p in flat]
-    count = tf.Variable(0.0)
+    adam = tensorflow_adam(flat)
 
     @tf.function(jit_compile=xla)
     def update(x, y):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits(x, True)))
-        count.assign_add(1.0)
-        rate = 0.001 * tf.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        for p, g, (m, v) in zip(flat, tape.gradient(loss, flat), slots):
-            m.assign(0.9 * m + 0.1 * g)
-            v.assign(0.999 * v + 0.001 * g * g)
-            p.assign_sub(rate * m / (tf.sqrt(v) + 1e-8))
+        adam(tape.gradient(loss, flat))
         return loss
 
     return lambda: float(update(x, y))
