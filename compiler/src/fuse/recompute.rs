@@ -9,7 +9,7 @@
 //! be, it is fused with those that read it. Pass `recompute`, which runs if it is asked for.
 //!
 //! A value is computed again if it is alive at the peak but not touched there, and if what it takes is little for each element
-//! (at most 200 instructions): scalar code on values that are kept anyway, on values that are much smaller, or on such as are computed again
+//! (`MAX_COST`): scalar code on values that are kept anyway, on values that are much smaller, or on such as are computed again
 //! in turn. So of the weights of attention, rows of maxima and sums are kept. Values that the same stage stores are read
 //! rather than computed.
 //!

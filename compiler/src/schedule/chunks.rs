@@ -1,0 +1,177 @@
+//! How kernels are cut: into chunks for threads, and so that what stages leave for one another stays in cache.
+
+use cranelift_entity::EntityRef;
+
+use super::CHUNK_CYCLES;
+use super::cost::Model;
+use super::tile::joined_rows;
+use crate::codegen::{Vectors, dependencies, fold_operands};
+use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule, most};
+
+/// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
+const MAX_CHUNKS: usize = 64;
+/// Bytes of local buffers of a chunk that stay in the second-level cache.
+const LOCAL_BYTES: usize = 256 << 10;
+/// Rows of a chunk for which packing a panel is worth it: that takes as long as a few of them.
+const ROWS_PER_PANEL: usize = 640;
+/// Rows of a chunk that are better than one thread, where nothing else can be cut.
+const FEW_ROWS: usize = 64;
+/// Chunks along a less suitable axis must be so many times as even.
+const BETTER: f64 = 1.1;
+/// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
+pub(super) const CHUNK_UNIT: usize = 16;
+
+/// How a kernel that takes so many cycles is cut.
+pub(super) fn choose_chunks(
+    f: &KernelFunction,
+    kernel: &Kernel,
+    stages: &[StageSchedule],
+    cycles: f64,
+    vectors: Vectors,
+) -> Option<Chunks> {
+    let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
+    let (bytes, extents) = (local_bytes(f, kernel), most(&kernel.axes));
+    let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
+    // Of so many coordinates, about, and about equal.
+    let cut_evenly = |axis: Axis, least: usize| {
+        let extent = extents[axis];
+        let count = count.min((extent + least / 2) / least).max(1);
+        let block = extent.div_ceil(count);
+        (block < extent).then_some(Chunks { axis, block })
+    };
+    let cut = |axis: Axis, unit: usize| {
+        let extent = extents[axis];
+        let block = extent.div_ceil(count.min(extent.max(1))).next_multiple_of(unit);
+        (block < extent).then_some(Chunks { axis, block })
+    };
+    let axis_count = kernel.axes.len();
+    let tile = stages.iter().enumerate().find_map(|(n, s)| match *s {
+        StageSchedule::Tile { row_axis, col_axis, rows, cols, .. } => {
+            Some((&kernel.stages[n], s, (row_axis, rows), (col_axis, cols)))
+        }
+        _ => None,
+    });
+    let any = || {
+        let enough = |axis: &Axis| extents[*axis] >= wanted;
+        let axis = (0..axis_count)
+            .find(enough)
+            .or_else(|| (0..axis_count).max_by_key(|&axis| (extents[axis], axis_count - axis)))?;
+        let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
+        let least = if innermost { CHUNK_UNIT } else { 1 };
+        cut(axis, chunk_unit(stages, axis, extents[axis]).max(least))
+    };
+    let Some((stage, schedule, row, col)) = tile else { return any() };
+    // Chunks along the columns repeat nothing of what is packed, and share the vector operand out. Chunks along an axis that
+    // the panel does not depend on pack it again, so these have enough rows for that.
+    let least = |axis: Axis| match repacks(stage, schedule, axis) {
+        true => {
+            let all = kernel.axes.iter().chain(&stage.axes).map(|e| e.most()).enumerate();
+            let uses = all.filter(|&(a, _)| a != axis && (a == row.0 || repacks(stage, schedule, a)));
+            ROWS_PER_PANEL.div_ceil(uses.map(|(_, extent)| extent).product::<usize>().max(1))
+        }
+        false => 1,
+    };
+    let columns = (col.0 < axis_count && extents[col.0] >= 2 * col.1).then_some(col);
+    let others =
+        (0..axis_count).filter(|&axis| axis != row.0 && axis != col.0).map(|axis| (axis, least(axis)));
+    // Rows that run along several axes are cut along the others.
+    let joined = joined_rows(&Model { f, kernel, stage, vectors }, row.0, col.0);
+    let rows = |least: usize| {
+        (row.0 < axis_count && joined.is_empty()).then(|| (row.0, least.next_multiple_of(row.1)))
+    };
+    let mut best: Option<(f64, Chunks)> = None;
+    let columns = columns.and_then(|(axis, unit)| cut(axis, unit));
+    let others = others.filter_map(|(axis, least)| cut_evenly(axis, least));
+    let of_rows = rows(least(row.0)).and_then(|(axis, unit)| cut(axis, unit));
+    for chunks in columns.into_iter().chain(others).chain(of_rows) {
+        let share = evenness(extents[chunks.axis], chunks.block);
+        if best.is_none_or(|(known, _)| share > known * BETTER) {
+            best = Some((share, chunks));
+        }
+    }
+    let few_rows = || rows(least(row.0).min(FEW_ROWS)).and_then(|(axis, unit)| cut(axis, unit));
+    best.map(|(_, chunks)| chunks).or_else(few_rows).or_else(any)
+}
+
+/// What chunks along an axis are multiples of: the columns of a tile; where vectors are along the axis, so many of them that
+/// what a chunk reads of a row is a few lines of the cache, if the axis has two times as many.
+fn chunk_unit(stages: &[StageSchedule], axis: Axis, extent: usize) -> usize {
+    let of_stage = |schedule: &StageSchedule| match *schedule {
+        StageSchedule::Tile { col_axis, cols, .. } if col_axis == axis => cols,
+        StageSchedule::Strip { axis: along, lanes } if along == axis => {
+            [4 * lanes, 2 * lanes].into_iter().find(|&unit| unit * 2 <= extent).unwrap_or(lanes)
+        }
+        _ => 1,
+    };
+    stages.iter().map(of_stage).max().unwrap_or(1)
+}
+
+/// Whether chunks along an axis would each pack the same panel.
+fn repacks(stage: &Stage, schedule: &StageSchedule, axis: Axis) -> bool {
+    match (schedule, &stage.fold) {
+        (&StageSchedule::Tile { row_operand, pack: true, .. }, Some(fold)) => {
+            let operands = fold.accumulators.first().map_or(vec![], |a| fold_operands(a.op));
+            let depends = dependencies(&fold.body);
+            operands.get(1 - row_operand).is_some_and(|s| depends[s.index()] & (1 << axis) == 0)
+        }
+        _ => false,
+    }
+}
+
+/// How busy chunks of so many coordinates of an axis keep two, four and eight threads, together: 3 is all of the time.
+fn evenness(extent: usize, block: usize) -> f64 {
+    let chunks = extent.div_ceil(block);
+    // The last one may be shorter.
+    let work = extent as f64 / block as f64;
+    [2, 4, 8].map(|threads| work / (threads * chunks.div_ceil(threads)) as f64).iter().sum()
+}
+
+/// Runs all stages for single indices of axes, the outermost first, until what they leave for one another stays in cache. No
+/// stage has vectors or tiles along these axes, and none packs again what serves several of their indices.
+pub(super) fn choose_each(f: &KernelFunction, kernel: &Kernel, schedule: &mut Schedule) {
+    let is_inner = |axis: Axis| {
+        kernel.stages.iter().zip(&schedule.stages).any(|(stage, how)| match *how {
+            StageSchedule::Scalar => false,
+            StageSchedule::Strip { axis: along, .. } => along == axis,
+            StageSchedule::Tile { row_axis, col_axis, .. } => {
+                row_axis == axis || col_axis == axis || repacks(stage, how, axis)
+            }
+        })
+    };
+    let is_cut = |axis: Axis| schedule.chunks.is_some_and(|chunks| chunks.axis == axis);
+    let axes = (0..kernel.axes.len()).filter(|&axis| kernel.axes[axis].most() > 1 && !is_cut(axis));
+    for axis in axes.filter(|&axis| !is_inner(axis)).collect::<Vec<_>>() {
+        if held_bytes(f, kernel, schedule) > LOCAL_BYTES {
+            schedule.each.push(axis);
+        }
+    }
+}
+
+/// Bytes of the local buffers of a kernel, of which a worker holds what its schedule says at a time.
+fn held_bytes(f: &KernelFunction, kernel: &Kernel, schedule: &Schedule) -> usize {
+    let stores = kernel.stages.iter().flat_map(|stage| &stage.stores);
+    let locals = stores.filter(|store| matches!(f.buffers[store.buffer].kind, BufferKind::Local));
+    // What several stages store in parts counts several times.
+    let bytes = locals.map(|store| {
+        schedule.parts().fold(f.buffers[store.buffer].bytes(), |bytes, (axis, size)| {
+            match store.index.iter().any(|expr| expr.as_axis() == Some(axis)) {
+                true => bytes.div_ceil(kernel.axes[axis].most().max(1)) * size,
+                false => bytes,
+            }
+        })
+    });
+    bytes.fold(0, usize::saturating_add)
+}
+
+/// Bytes that all local buffers of a kernel would take if it ran as one chunk.
+fn local_bytes(f: &KernelFunction, kernel: &Kernel) -> usize {
+    let stored = |stage: &Stage| stage.stores.iter().map(|s| s.buffer).collect::<Vec<_>>();
+    let mut locals: Vec<_> = kernel.stages.iter().flat_map(stored).collect();
+    locals.sort();
+    locals.dedup();
+    locals
+        .into_iter()
+        .filter(|&b| matches!(f.buffers[b].kind, BufferKind::Local))
+        .map(|b| f.buffers[b].bytes())
+        .sum()
+}
