@@ -38,8 +38,11 @@ fn model(name: &str) -> String {
 
 /// What a command prints: exit code, standard output, standard error.
 fn bessemer(args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } =
-        Command::new(env!("CARGO_BIN_EXE_bessemer")).args(args).output().unwrap();
+    output(Command::new(env!("CARGO_BIN_EXE_bessemer")).args(args))
+}
+
+fn output(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().expect("no signal"), text(stdout), text(stderr))
 }
@@ -77,6 +80,24 @@ fn wrong_use_exits_with_2() {
     fails(&["inspect", &model, "--target-cpu", "pentium"], 2, "there is no CPU level `pentium`");
     fails(&["bench", &model, "--seconds", "nan"], 2, "`--seconds` must be");
     fails(&["bench", &model, "--threads", "0"], 2, "cannot run on 0 threads");
+}
+
+/// What `native` is can be lowered, and nothing else.
+#[test]
+fn the_environment_names_the_native_cpu() {
+    let model = model("native.bsm");
+    let inspect = |level: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bessemer"));
+        output(command.args(["inspect", &model, "--stage", "kernels"]).env("BESSEMER_NATIVE_CPU", level))
+    };
+    let (code, _, err) = inspect("pentium");
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("BESSEMER_NATIVE_CPU=pentium: there is no CPU level `pentium`"), "{err}");
+    if cfg!(target_arch = "x86_64") {
+        let lowest = inspect("x86-64-v2");
+        let named = bessemer(&["inspect", &model, "--stage", "kernels", "--target-cpu", "x86-64-v2"]);
+        assert_eq!(lowest, named);
+    }
 }
 
 #[test]

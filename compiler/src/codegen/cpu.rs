@@ -10,7 +10,7 @@ use super::CodegenError;
 /// How much of an architecture's instruction set code may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CpuLevel {
-    /// Everything that this machine has.
+    /// Everything that this machine has, or the level that [`CpuLevel::NATIVE`] names.
     Native,
     /// SSE4.2; no fused multiply-add.
     X86_64V2,
@@ -31,10 +31,39 @@ impl CpuLevel {
         (CpuLevel::Generic, "generic"),
     ];
 
+    /// The environment variable that names the level that `native` is on this machine, so that a lesser machine can be tried on
+    /// it. Tests for machines of a level are run with it.
+    pub const NATIVE: &str = "BESSEMER_NATIVE_CPU";
+
+    /// What `native` is: the level that [`CpuLevel::NATIVE`] names, else everything that this machine has.
+    ///
+    /// # Errors
+    /// [`CodegenError::Target`] if there is no such level, or this machine cannot run its code.
+    pub(super) fn native() -> Result<CpuLevel, CodegenError> {
+        let named = std::env::var_os(CpuLevel::NATIVE).filter(|name| !name.is_empty());
+        let name = named.as_deref().map_or("native".into(), |name| name.to_string_lossy());
+        CpuLevel::native_named(&name, Features::of_this_machine())
+    }
+
+    /// The level of this name for a machine with some features.
+    fn native_named(name: &str, machine: Features) -> Result<CpuLevel, CodegenError> {
+        let refused = |why: String| CodegenError::Target(format!("{}={name}: {why}", CpuLevel::NATIVE));
+        let level = name.parse::<CpuLevel>().map_err(|error| refused(error.to_string()))?;
+        let lacks = Features(level.features().0 & !machine.0);
+        match lacks.all().next() {
+            None => Ok(level),
+            Some(at) => Err(refused(format!(
+                "this machine has no {} and cannot run such code: name a lower level or unset the variable",
+                FEATURES[at].name
+            ))),
+        }
+    }
+
     /// The levels of x86-64, the lowest first.
     pub(super) const X86: [CpuLevel; 3] = [CpuLevel::X86_64V2, CpuLevel::X86_64V3, CpuLevel::X86_64V4];
 
-    /// What a level has of x86-64, as far as code uses it; nothing for levels of other architectures.
+    /// What a level has of x86-64, as far as code uses it; nothing for levels of other architectures. Of `Native`, what this
+    /// machine has, whatever [`CpuLevel::NATIVE`] names.
     pub fn features(self) -> Features {
         match self {
             CpuLevel::Generic => Features::default(),
@@ -263,6 +292,29 @@ mod tests {
         assert!(!of(CpuLevel::X86_64V2).contains(of(CpuLevel::X86_64V3)));
         for (level, last) in CpuLevel::X86.into_iter().zip(["popcnt", "lzcnt", "avx512vl"]) {
             assert_eq!(level.features().all().last(), position(last));
+        }
+    }
+
+    #[test]
+    fn native_is_a_level_that_the_machine_can_run() {
+        let v3 = CpuLevel::X86_64V3.features();
+        for (name, level) in [
+            ("native", CpuLevel::Native),
+            ("x86-64-v2", CpuLevel::X86_64V2),
+            ("x86-64-v3", CpuLevel::X86_64V3),
+            ("generic", CpuLevel::Generic),
+        ] {
+            let machine = if level == CpuLevel::Native { Features::of_this_machine() } else { v3 };
+            assert_eq!(CpuLevel::native_named(name, machine).unwrap(), level);
+        }
+        for (name, says) in
+            [("x86-64-v4", "this machine has no avx512f"), ("v3", "there is no CPU level `v3`")]
+        {
+            let error = CpuLevel::native_named(name, v3).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("BESSEMER_NATIVE_CPU={name}: ")) && error.contains(says),
+                "{error}"
+            );
         }
     }
 

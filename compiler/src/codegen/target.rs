@@ -52,8 +52,10 @@ impl Target {
     /// The target with this triple and level.
     ///
     /// # Errors
-    /// [`CodegenError::Target`] if they don't fit together, or no code can be emitted for them.
+    /// [`CodegenError::Target`] if they don't fit together, no code can be emitted for them, or [`CpuLevel::NATIVE`] is wrong.
     pub fn new(triple: Triple, level: CpuLevel) -> Result<Target, CodegenError> {
+        let is_here = triple.architecture == Triple::host().architecture;
+        let level = if level == CpuLevel::Native && is_here { CpuLevel::native()? } else { level };
         let x86 = triple.architecture == Architecture::X86_64;
         let known = x86 || matches!(triple.architecture, Architecture::Aarch64(_) | Architecture::Riscv64(_));
         if !known {
@@ -62,7 +64,7 @@ impl Target {
             )));
         }
         match level {
-            CpuLevel::Native if triple.architecture != Triple::host().architecture => {
+            CpuLevel::Native if !is_here => {
                 return Err(CodegenError::Target(format!(
                     "CPU level `native` is that of `{}`, but the target is `{triple}`: name a level",
                     Triple::host()
@@ -150,7 +152,7 @@ impl Target {
         &self.triple
     }
 
-    /// The CPU level that was asked for.
+    /// The CPU level that was asked for, or that [`CpuLevel::NATIVE`] names.
     pub fn level(&self) -> CpuLevel {
         self.level
     }
