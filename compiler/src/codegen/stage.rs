@@ -11,7 +11,7 @@ use super::access::{FlatAccess, Placement};
 use super::body::{Shared, Site, emit_body};
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan, accumulators_fit};
-use super::loops::{Emission, Span};
+use super::loops::{Emission, Length, Span};
 use super::plan::{BodyPlan, Surroundings, Vector, pieces};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
@@ -22,8 +22,11 @@ use crate::kernel::{self, Axis, BufferId, CheckSite, FoldKind, Stage, StageSched
 const LEAF: usize = 48;
 /// Elements of a fold in whose time memory answers.
 const LONG_FOLD: usize = 32;
-/// The most accumulators that a leaf keeps in registers.
+/// The most accumulators that a leaf keeps in registers, where it is not known how many there are.
 const KEPT: usize = 8;
+/// The part of the registers that accumulators may take, where it is: what they add up needs some too. The more there are, the
+/// longer are the pieces of rows that a sum of columns reads.
+const KEPT_PART: [usize; 2] = [3, 4];
 /// The most vectors that a leaf without a fold has.
 const MAPPED: usize = 4;
 
@@ -126,7 +129,14 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
     /// By vectors of consecutive points of an axis, several at a time.
     fn emit_strips(&self, emission: &mut Emission<E>, axis: Axis, lanes: usize) {
         let vector = self.vector(axis, lanes);
-        let step = vector.map_or(1, |v| v.lanes) * self.plan(vector).strips();
+        let lanes_of_one = vector.map_or(1, |v| v.lanes);
+        // As many as there may be, or a few less so that the last leaf has as many as the others.
+        let length = match self.spans[axis].length {
+            Length::Known(length) | Length::Chunk { full: length, .. } => length,
+            Length::UpTo { .. } => self.extents[axis],
+        };
+        let (most, all) = (self.plan(vector).strips(self.vectors), length.div_ceil(lanes_of_one));
+        let step = lanes_of_one * all.div_ceil(all.div_ceil(most).max(1)).max(1);
         emission.nest(&self.other_axes(&[axis]), &mut self.origin(), &mut |emission, point| {
             emission.blocks(&self.spans[axis], step, &mut |emission, coord, size| {
                 for piece in pieces(self.vectors, vector, size) {
@@ -146,11 +156,12 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
 }
 
 impl LeafPlan<'_> {
-    /// How many points a leaf of strips has.
-    fn strips(&self) -> usize {
+    /// The most points that a leaf of strips has.
+    fn strips(&self, vectors: Vectors) -> usize {
         let kept = self.fold.as_ref().map_or(0, FoldPlan::kept);
         let fold_cost = self.fold.as_ref().map_or(0, |f| f.body.cost());
-        let by_registers = KEPT.checked_div(kept).unwrap_or(MAPPED);
+        let part = |registers: usize| registers * KEPT_PART[0] / KEPT_PART[1];
+        let by_registers = vectors.tile_registers().map_or(KEPT, part).checked_div(kept).unwrap_or(MAPPED);
         let by_size = LEAF / (self.body.cost() + fold_cost).max(1);
         by_registers.min(by_size).max(1)
     }
