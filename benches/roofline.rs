@@ -1,9 +1,11 @@
 //! How close kernels come to what the machine can do: `cargo bench --bench roofline [FILTER]`.
 //!
-//! On one thread. The limits are measured first: the rate of fused multiply-adds at every vector width that the machine
-//! has, in registers, and the bandwidth of copying (bytes read and bytes written). *Peak* is the share of the rate at the
-//! widest vectors; *copy* is the share of the bandwidth of copying as many bytes as the kernel reads and
-//! writes at the least. Times are the shortest of several rounds: this asks what is possible, not what is usual.
+//! On one thread. The limits are measured in turns with the kernels: the rate of fused multiply-adds of the widest vectors
+//! that the machine has, in registers, and the bandwidth of copying (bytes read and bytes written). *Peak* is the share of
+//! that rate; *copy* is the share of the bandwidth of copying as many bytes as the kernel reads and writes at the least.
+//! *El/cycle* is how many elements of its largest tensor a kernel takes in a cycle: half the time of a multiply-add of 256
+//! bits, of which CPUs start two in a cycle. Times are the shortest of several rounds: this asks what is possible, not what
+//! is usual.
 
 #[path = "common/call.rs"]
 mod call;
@@ -18,46 +20,58 @@ mod program;
 
 use std::time::Duration;
 
-use bessemer_compiler::graph::{Graph, Module};
+use bessemer_compiler::graph::{Expr, Graph, Module};
 use bessemer_compiler::nn;
 use bessemer_compiler::pipeline::{OptLevel, Options};
+use bessemer_compiler::tensor::Tensor;
 use bessemer_compiler::types::DType::F32;
 use call::{Call, times};
 use copy::Copy;
 use function::module;
+use peak::MultiplyAdds;
 
 /// How often each kernel is measured.
 const ROUNDS: usize = 11;
 
+/// Operations of the multiply-adds of 256 bits that start in a cycle.
+const CYCLE_FLOPS: f64 = 2.0 * 2.0 * 8.0;
+
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let mut peak = f64::NAN;
-    for adds in peak::multiply_adds() {
+    let adds = peak::multiply_adds();
+    for adds in &adds {
         let [seconds] = times(21, Duration::from_millis(2), [&mut { adds.run }]);
-        peak = adds.flops / seconds[0];
-        println!("multiply-add, {:3} bits  {:8.1} GFLOP/s", adds.bits, peak / 1e9);
+        println!("multiply-add, {:3} bits  {:8.1} GFLOP/s", adds.bits, adds.flops / seconds[0] / 1e9);
     }
     println!(
-        "\n{:32} {:>10} {:>9} {:>6} {:>8} {:>8} {:>6}",
-        "kernel", "µs", "GFLOP/s", "peak", "GB/s", "copying", "copy"
+        "\n{:32} {:>10} {:>9} {:>6} {:>8} {:>8} {:>6} {:>8}",
+        "kernel", "µs", "GFLOP/s", "peak", "GB/s", "copying", "copy", "el/cycle"
     );
     for (name, module) in kernels().into_iter().filter(|k| k.0.contains(&filter)) {
         let options = Options::new(OptLevel::O3).verify_each(false);
         let mut call = Call::new(&module, "f", 1, &options, 1);
-        let bytes = call.params.iter().chain(&call.results).map(|t| t.len() * t.dtype().bytes()).sum();
+        let tensors = || call.params.iter().chain(&call.results);
+        let bytes = tensors().map(|t| t.len() * t.dtype().bytes()).sum();
+        let elements = tensors().map(Tensor::len).max().unwrap_or(0) as f64;
         let mut copy = Copy::new(bytes);
-        let [time, copying] =
-            times(ROUNDS, Duration::from_millis(5), [&mut || call.run(), &mut || copy.run()])
-                .map(|times| times[0]);
+        let (widest, of_256) = (adds.last(), adds.iter().find(|adds| adds.bits == 256));
+        let run = |adds: Option<&MultiplyAdds>| adds.iter().for_each(|adds| (adds.run)());
+        let runs: [&mut dyn FnMut(); 4] =
+            [&mut || call.run(), &mut || copy.run(), &mut || run(widest), &mut || run(of_256)];
+        let [time, copying, adding, adding_256] =
+            times(ROUNDS, Duration::from_millis(5), runs).map(|times| times[0]);
+        let peak = widest.map_or(f64::NAN, |adds| adds.flops / adding);
+        let cycle = of_256.map_or(f64::NAN, |adds| adding_256 / adds.flops * CYCLE_FLOPS);
         let (flops, bytes) = (call.entry().flops as f64, bytes as f64);
         println!(
-            "{name:32} {:>10.1} {:>9.1} {:>5.0}% {:>8.1} {:>8.1} {:>5.0}%",
+            "{name:32} {:>10.1} {:>9.1} {:>5.0}% {:>8.1} {:>8.1} {:>5.0}% {:>8.2}",
             time * 1e6,
             flops / time / 1e9,
             flops / time / peak * 100.0,
             bytes / time / 1e9,
             bytes / copying / 1e9,
             copying / time * 100.0,
+            elements * cycle / time,
         );
     }
 }
@@ -80,23 +94,46 @@ fn kernels() -> Vec<(String, Module)> {
         kernels.push((format!("{size} input gradient"), product([m, n], [k, n], [false, true])));
         kernels.push((format!("{size} weight gradient"), product([m, k], [m, n], [true, false])));
     }
-    let others: [(&str, Build); 7] = [
+    let others: [(&str, Build); 8] = [
         ("map x*a + b, 32 KiB", |f| map(f, 8)),
         ("map x*a + b, 32 MiB", |f| map(f, 8192)),
-        ("map exp, 1 MiB", |f| f.result("y", f.placeholder("x", F32, [256, 1024]).exp())),
-        ("map tanh, 1 MiB", |f| f.result("y", f.placeholder("x", F32, [256, 1024]).tanh())),
-        ("reduce rows, 1 MiB", |f| reduce(f, 1)),
-        ("reduce columns, 1 MiB", |f| reduce(f, 0)),
+        ("reduce rows, 1 MiB", |f| reduce(f, [256, 1024], 1)),
+        ("reduce columns, 1 MiB", |f| reduce(f, [256, 1024], 0)),
+        ("reduce columns, 50 KiB", |f| reduce(f, [100, 128], 0)),
+        ("reduce columns, 400 KiB", |f| reduce(f, [100, 1024], 0)),
+        ("reduce columns, 16 MiB", |f| reduce(f, [4096, 1024], 0)),
         ("softmax rows, 1 MiB", |f| f.result("y", nn::softmax(f.placeholder("x", F32, [256, 1024])))),
     ];
     kernels.extend(others.map(|(name, build)| (name.to_owned(), module(build))));
+    // Operand and result of 2 rows stay in the first-level cache, those of 32 in the second.
+    for (name, function) in functions() {
+        for (size, rows) in [("8 KiB", 2), ("128 KiB", 32)] {
+            let map = module(|f| f.result("y", function(f.placeholder("x", F32, [rows, 1024]))));
+            kernels.push((format!("map {name}, {size}"), map));
+        }
+    }
     kernels
+}
+
+/// A function of every element.
+type Map = for<'g> fn(Expr<'g>) -> Expr<'g>;
+
+fn functions() -> [(&'static str, Map); 7] {
+    [
+        ("exp", |x| x.exp()),
+        ("log", |x| x.log()),
+        ("tanh", |x| x.tanh()),
+        ("sigmoid", |x| x.sigmoid()),
+        ("erf", |x| x.erf()),
+        ("gelu", nn::gelu),
+        ("gelu by tanh", nn::gelu_tanh),
+    ]
 }
 
 fn map(f: &Graph, rows: usize) {
     f.result("y", f.placeholder("x", F32, [rows, 1024]) * 1.5 + 0.25);
 }
 
-fn reduce(f: &Graph, axis: usize) {
-    f.result("y", f.placeholder("x", F32, [256, 1024]).reduce_sum(&[axis], false));
+fn reduce(f: &Graph, shape: [usize; 2], axis: usize) {
+    f.result("y", f.placeholder("x", F32, shape).reduce_sum(&[axis], false));
 }
