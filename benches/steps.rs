@@ -2,8 +2,10 @@
 //!
 //! A step is forward, backward and update. *GFLOP/s* counts what the compiler counts, and *peak* is the share of the rate of
 //! fused multiply-adds of the machine's widest vectors, of one thread in both cases. *Flops* of batch 33 may take at most 1.3
-//! times as long as those of batch 32, and squares of different widths should run alike: there should be no cliffs. Runs on
-//! one and on two threads and the measurement of the peak take turns; figures are medians.
+//! times as long as those of batch 32, and squares of different widths should run alike: there should be no cliffs. *Speedup*
+//! is that of the step on two threads; *machine* is that of the multiply-adds, which need nothing but the core: what two
+//! threads could reach at most, for the cores of a virtual machine may be less than two. Runs on one and on two threads and
+//! the measurements of the peak take turns; figures are medians.
 
 #[path = "common/call.rs"]
 mod call;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use bessemer_compiler::graph::{Call as Optimizer, Expr};
 use bessemer_compiler::pipeline::{OptLevel, Options};
 use bessemer_compiler::{nn, optimizers};
+use bessemer_runtime::pool::Pool;
 use call::{Call, times};
 use networks::{Activation, BATCH};
 
@@ -34,7 +37,8 @@ fn main() {
     println!("peak: of vectors of {} bits\n", peak.map_or(0, |p| p.bits));
     let columns = format!("{:>10} {:>8} {:>5}", "µs", "GFLOP/s", "peak");
     println!("{:42} {:>25} {:>25}", "", "1 thread", "2 threads");
-    println!("{:42} {columns} {columns} {:>7}", "network, batch", "speedup");
+    println!("{:42} {columns} {columns} {:>7} {:>7}", "network, batch", "speedup", "machine");
+    let pool = Pool::new(2).expect("there are threads");
     for (extents, activation, optimizer, batch) in steps() {
         let sizes: Vec<String> = extents.iter().map(usize::to_string).collect();
         let name = format!("{} {activation} {optimizer}, {batch}", sizes.join("-"));
@@ -46,20 +50,19 @@ fn main() {
         let [mut one, mut two] =
             [1, 2].map(|threads| Call::new(&module, networks::STEP, batch, &options, threads));
         let flops = one.entry().flops as f64;
-        let mut no_peak = || {};
-        let mut run_peak = peak.map(|p| p.run);
-        let peak_run: &mut dyn FnMut() = match &mut run_peak {
-            Some(run) => run,
-            None => &mut no_peak,
-        };
-        let runs: [&mut dyn FnMut(); 3] = [peak_run, &mut || one.run(), &mut || two.run()];
-        let [of_peak, steps @ ..] = times(ROUNDS, Duration::from_millis(10), runs).map(|t| t[ROUNDS / 2]);
+        let peak_run = || peak.iter().for_each(|p| (p.run)());
+        let two_peaks = || pool.for_each_chunk(2, |chunks, _| chunks.for_each(|_| peak_run()));
+        let runs: [&mut dyn FnMut(); 4] =
+            [&mut { peak_run }, &mut { two_peaks }, &mut || one.run(), &mut || two.run()];
+        let [of_peak, of_two, steps @ ..] =
+            times(ROUNDS, Duration::from_millis(10), runs).map(|t| t[ROUNDS / 2]);
         let rate = peak.map_or(f64::NAN, |p| p.flops / of_peak);
         let cells = steps.map(|time| {
             let share = flops / time / rate * 100.0;
             format!("{:>10.1} {:>8.1} {share:>4.0}%", time * 1e6, flops / time / 1e9)
         });
-        println!("{name:42} {} {:>7.2}", cells.join(" "), steps[0] / steps[1]);
+        let (speedup, machine) = (steps[0] / steps[1], 2.0 * of_peak / of_two);
+        println!("{name:42} {} {speedup:>7.2} {machine:>7.2}", cells.join(" "));
     }
 }
 
@@ -82,12 +85,10 @@ fn update(name: &str) -> Optimizer {
 }
 
 fn steps() -> Vec<Step> {
-    let mut steps: Vec<Step> = vec![
-        (vec![784, 10], "relu", "sgd", BATCH),
-        (vec![784, 128, 10], "relu", "sgd", BATCH),
-        (vec![784, 1024, 1024, 10], "relu", "adam", BATCH),
-    ];
+    let mut steps: Vec<Step> = vec![(vec![784, 1024, 1024, 10], "relu", "adam", BATCH)];
     for batch in [1, 7, 32, 33, 100, 256] {
+        steps.push((vec![784, 10], "relu", "sgd", batch));
+        steps.push((vec![784, 128, 10], "relu", "sgd", batch));
         steps.push((vec![784, 512, 10], "relu", "sgd", batch));
     }
     for activation in ["tanh", "sigmoid", "gelu"] {
@@ -96,8 +97,16 @@ fn steps() -> Vec<Step> {
     for extents in [vec![20, 50, 10], vec![300, 300, 300, 10], vec![1000, 500, 250, 10]] {
         steps.push((extents, "relu", "adam", BATCH));
     }
-    for width in [256, 512, 1000, 1024, 2048, 4096] {
+    for width in [256, 384, 512, 768, 1000, 1024, 1536, 2048, 3072, 4096] {
         steps.push((vec![width; 3], "relu", "sgd", 128));
+    }
+    for width in [256, 1024] {
+        for activation in ["tanh", "sigmoid", "gelu"] {
+            steps.push((vec![width; 3], activation, "sgd", 128));
+        }
+        for batch in [1, 7, 32, 33, 256] {
+            steps.push((vec![width; 3], "relu", "sgd", batch));
+        }
     }
     steps
 }
