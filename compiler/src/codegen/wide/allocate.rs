@@ -50,7 +50,9 @@ fn coalesce(code: &mut Code) {
     let mut copies = Vec::new();
     for block in code.blocks.values() {
         for step in &block.steps {
-            if let Step::Copy { to, from } = *step {
+            if let Step::Copy { to, from } = *step
+                && !code.regs[to].is_apart
+            {
                 copies.push((block.is_cold, std::cmp::Reverse(block.depth), to, from));
             }
         }

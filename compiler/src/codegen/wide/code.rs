@@ -46,6 +46,9 @@ pub(super) struct RegData {
     pub(super) bytes: u8,
     /// The block that begins the innermost loop in which it is defined; of what a loop carries, that loop's.
     pub(super) home: Option<BlockId>,
+    /// Whether it stays a register of its own: it holds behind a loop what the loop has carried, so that what is short of
+    /// registers there does not move to memory what is used in every turn.
+    pub(super) is_apart: bool,
 }
 
 /// A report of an index out of range, to the function that the context names; all registers are kept.

@@ -98,7 +98,7 @@ impl Recorder {
     /// A register that is defined in the region of a level.
     pub(super) fn reg_at(&mut self, level: usize, class: Class, bytes: u8) -> Reg {
         let home = self.home(level);
-        let reg = self.code.regs.push(RegData { class, bytes, home });
+        let reg = self.code.regs.push(RegData { class, bytes, home, is_apart: false });
         self.levels[reg] = level;
         reg
     }
@@ -242,8 +242,7 @@ impl Recorder {
                 if from == to || !carried.contains(&from) {
                     return from;
                 }
-                let RegData { class, bytes, home } = self.code.regs[from];
-                let kept = self.code.regs.push(RegData { class, bytes, home });
+                let kept = self.code.regs.push(self.code.regs[from]);
                 steps.push(Step::Copy { to: kept, from });
                 kept
             })
@@ -263,6 +262,7 @@ impl Recorder {
             .iter()
             .map(|&from| {
                 let to = self.reg_like(level - 1, from);
+                self.code.regs[to].is_apart = true;
                 self.push(Step::Copy { to, from });
                 to
             })
