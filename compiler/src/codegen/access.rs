@@ -30,8 +30,8 @@ impl Placement {
 pub(super) struct Bases<W: Copy> {
     /// Of buffers.
     pub(super) buffers: SecondaryMap<BufferId, Option<W>>,
-    /// Of the panel that the vector operand of a tile was copied to.
-    pub(super) panel: Option<W>,
+    /// Of the panels that operands of a tile were copied to, by [`Side`].
+    pub(super) panels: [Option<W>; 2],
     /// No address, but known where they are: the batch size, if anything depends on it.
     pub(super) batch: Option<W>,
 }
@@ -44,13 +44,22 @@ pub(super) fn extent_word<E: VectorEmitter>(e: &mut E, bases: &Bases<E::Word>, e
     }
 }
 
+/// An operand of a contraction in tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Side {
+    /// The one that is read by vectors along the columns.
+    Columns = 0,
+    /// The one that is broadcast, an element a row.
+    Rows = 1,
+}
+
 /// What an address is relative to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Base {
     /// The start of a buffer.
     Buffer(BufferId),
-    /// The start of the panel.
-    Panel,
+    /// The start of a panel.
+    Panel(Side),
 }
 
 /// An access whose coordinates were made one affine expression of the axes, in bytes.
@@ -129,7 +138,7 @@ impl FlatAccess {
     ) -> (E::Word, i32) {
         let base = match self.base {
             Base::Buffer(buffer) => bases.buffers[buffer],
-            Base::Panel => bases.panel,
+            Base::Panel(side) => bases.panels[side as usize],
         };
         let (word, offset) = affine_at(e, &self.bytes, point, base);
         let mut word = word.unwrap_or_else(|| unreachable!("an access has a base"));

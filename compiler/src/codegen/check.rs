@@ -9,7 +9,8 @@ use super::fold::accumulators_fit;
 use super::plan::{dependencies, fold_operands, instruction_counts};
 use super::{Target, Vectors};
 use crate::kernel::{
-    Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, ScalarId, Stage, StageSchedule, UnaryOp,
+    Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, Packed, ScalarId, Stage, StageSchedule,
+    UnaryOp,
 };
 use crate::types::DType;
 
@@ -127,8 +128,12 @@ fn check_schedule(
             if !axis_exists(row_axis) || !axis_exists(col_axis) || row_axis == col_axis {
                 return Err(format!("a tile needs two different axes: found i{row_axis} and i{col_axis}"));
             }
-            if pack && panel_depends_on_rows(stage.fold.as_ref(), row_axis, row_operand) {
+            let packed = |operand, axis| operand_depends_on(stage.fold.as_ref(), operand, axis);
+            if pack != Packed::Neither && packed(1 - row_operand, row_axis) {
                 return Err(format!("the operand that is packed depends on the rows, axis i{row_axis}"));
+            }
+            if pack == Packed::Both && packed(row_operand, col_axis) {
+                return Err(format!("the operand that is packed depends on the columns, axis i{col_axis}"));
             }
             if rows == 0 || cols == 0 || cols % lanes != 0 {
                 return Err(format!("a tile of {rows} rows and {cols} columns does not fit {lanes} lanes"));
@@ -138,12 +143,12 @@ fn check_schedule(
     }
 }
 
-/// Whether the operand that is not broadcast differs from row to row, so that no panel can serve several.
-fn panel_depends_on_rows(fold: Option<&Fold>, row_axis: Axis, row_operand: usize) -> bool {
+/// Whether an operand differs along an axis, so that no panel can serve several coordinates of it.
+fn operand_depends_on(fold: Option<&Fold>, operand: usize, axis: Axis) -> bool {
     fold.is_some_and(|fold| {
         let depends = dependencies(&fold.body);
         let operands = fold.accumulators.iter().flat_map(|a| fold_operands(a.op)).collect::<Vec<_>>();
-        operands.get(1 - row_operand).is_some_and(|s| depends[s.index()] & (1 << row_axis) != 0)
+        operands.get(operand).is_some_and(|s| depends[s.index()] & (1 << axis) != 0)
     })
 }
 
@@ -175,7 +180,7 @@ fn estimate(kernel: &Kernel, stage: &Stage, schedule: &StageSchedule, vectors: V
             let vector = vector(col_axis, lanes);
             let row = vector.0.saturating_mul(cols / vector.1).saturating_add(tail(vector));
             // With a panel, also for parts of the fold and of the rows.
-            let parts = if pack { 4 } else { 1 };
+            let parts = if pack == Packed::Neither { 1 } else { 4 };
             row.saturating_mul(rows).saturating_mul(BLOCKS * BLOCKS * parts)
         }
     }

@@ -19,12 +19,11 @@ pub(super) struct Span<W> {
 pub(super) enum Length<W> {
     /// Always the same.
     Known(usize),
-    /// That of a chunk: `full`, or `last` for the last chunk.
-    Chunk {
-        /// Which of the two it is, when code runs.
+    /// That of a piece of an axis of known extent: one of a few numbers, of which some may be the same.
+    OneOf {
+        /// Which of them it is, when code runs.
         value: W,
-        full: usize,
-        last: usize,
+        lengths: [usize; 3],
     },
     /// Any number from 1 on: a multiple of the batch size, or what is left of one.
     UpTo {
@@ -33,6 +32,17 @@ pub(super) enum Length<W> {
         /// The most that it is.
         most: usize,
     },
+}
+
+impl<W> Length<W> {
+    /// The most that it is.
+    pub(super) fn most(&self) -> usize {
+        match *self {
+            Length::Known(length) => length,
+            Length::OneOf { lengths, .. } => lengths.into_iter().max().unwrap_or(0),
+            Length::UpTo { most, .. } => most,
+        }
+    }
 }
 
 impl<W: Copy> Span<W> {
@@ -61,6 +71,9 @@ type OnBlock<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, Coord<<E as VectorEmit
 /// Emits the code for some coordinates of an axis.
 type OnPart<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, Span<<E as VectorEmitter>::Word>);
 
+/// Emits the code for some coordinates of each of some axes.
+type OnBox<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &[(Axis, Span<<E as VectorEmitter>::Word>)]);
+
 /// Emits the code for a point.
 type AtPoint<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &mut Point<<E as VectorEmitter>::Word>);
 
@@ -83,8 +96,8 @@ impl<E: VectorEmitter> Emission<E> {
         let start = Coord { base: base.map(&mut word), offset: offset * each as i64 };
         let length = match length {
             Length::Known(length) => Length::Known(length * each),
-            Length::Chunk { value, full, last } => {
-                Length::Chunk { value: word(value), full: full * each, last: last * each }
+            Length::OneOf { value, lengths } => {
+                Length::OneOf { value: word(value), lengths: lengths.map(|length| length * each) }
             }
             Length::UpTo { value, most } => Length::UpTo { value: word(value), most: most * each },
         };
@@ -97,7 +110,7 @@ impl<E: VectorEmitter> Emission<E> {
         let first = whole(&mut self.e, (start.base, start.offset));
         let end = match length {
             Length::Known(length) => whole(&mut self.e, (start.base, start.offset + length as i64)),
-            Length::Chunk { value, .. } | Length::UpTo { value, .. } => self.e.word_add(first, value),
+            Length::OneOf { value, .. } | Length::UpTo { value, .. } => self.e.word_add(first, value),
         };
         (first, end)
     }
@@ -147,25 +160,25 @@ impl<E: VectorEmitter> Emission<E> {
                     on_block(self, span.start.plus(full as i64), length - full);
                 }
             }
-            Length::Chunk { value, full, last } => {
+            Length::OneOf { value, lengths } => {
                 let first = whole(&mut self.e, (span.start.base, span.start.offset));
-                if full.max(last) >= step {
+                if lengths.iter().any(|&length| length >= step) {
                     let mut main = |emission: &mut Emission<E>| {
                         let steps = emission.e.word_divide(value, step);
                         let covered = emission.e.word_times(steps, step as i64);
                         let end = emission.e.word_add(first, covered);
                         emission.full_blocks(first, end, step, on_block);
                     };
-                    match full.min(last) >= step {
+                    match lengths.iter().all(|&length| length >= step) {
                         true => main(self),
                         false => {
                             self.only_if(WordTest::AtLeast, value, step, &mut main);
                         }
                     }
                 }
-                for length in [full, last] {
+                for (n, &length) in lengths.iter().enumerate() {
                     let rest = length % step;
-                    if rest > 0 {
+                    if rest > 0 && !lengths[..n].contains(&length) {
                         self.only_if(WordTest::Equal, value, length, &mut |emission| {
                             on_block(emission, span.start.plus((length - rest) as i64), rest);
                         });
@@ -220,12 +233,63 @@ impl<E: VectorEmitter> Emission<E> {
                 });
             }
             Length::UpTo { .. } => on_part(self, *span),
-            Length::Known(_) | Length::Chunk { .. } => {
+            Length::Known(_) | Length::OneOf { .. } => {
                 self.blocks(span, step, &mut |emission, start, length| {
                     on_part(emission, Span { start, length: Length::Known(length) });
                 })
             }
         }
+    }
+
+    /// Cuts a span, which is no group itself, into spans of at most `step` coordinates, which share their code.
+    pub(super) fn groups(&mut self, span: &Span<E::Word>, step: usize, on_group: OnPart<'_, E>) {
+        if span.length.most() <= step {
+            return on_group(self, *span);
+        }
+        let rest = |length: usize| match length % step {
+            0 => step,
+            rest => rest,
+        };
+        let (first, end) = self.bounds(span);
+        self.count(first, end, step, &[], &mut |emission, counter, _| {
+            let mut value = || {
+                let rest = emission.e.word_sub(end, counter);
+                let full = emission.e.word(step as i64);
+                emission.e.word_min(rest, full)
+            };
+            let length = match span.length {
+                Length::Known(length) if rest(length) == step => Length::Known(step),
+                Length::Known(length) => {
+                    Length::OneOf { value: value(), lengths: [step, step, rest(length)] }
+                }
+                Length::OneOf { lengths: [a, b, c], .. } => {
+                    debug_assert_eq!(a, b, "a chunk's lengths are two");
+                    Length::OneOf { value: value(), lengths: [step, rest(a), rest(c)] }
+                }
+                Length::UpTo { .. } => Length::UpTo { value: value(), most: step },
+            };
+            on_group(emission, Span { start: Coord::counted(counter), length });
+            Vec::new()
+        });
+    }
+
+    /// Cuts axes into spans of at most so many coordinates each, and runs `on_box` for all combinations of these.
+    pub(super) fn boxes(
+        &mut self,
+        axes: &[(Axis, Span<E::Word>)],
+        steps: &[usize],
+        outer: &mut Vec<(Axis, Span<E::Word>)>,
+        on_box: OnBox<'_, E>,
+    ) {
+        let (Some((&(axis, span), axes)), Some((&step, steps))) = (axes.split_first(), steps.split_first())
+        else {
+            return on_box(self, outer);
+        };
+        self.groups(&span, step, &mut |emission, part| {
+            outer.push((axis, part));
+            emission.boxes(axes, steps, outer, on_box);
+            outer.pop();
+        });
     }
 
     fn full_blocks(&mut self, first: E::Word, end: E::Word, step: usize, on_block: OnBlock<'_, E>) {

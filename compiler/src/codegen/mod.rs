@@ -46,6 +46,7 @@ pub(crate) use check::check;
 pub use cpu::{CpuLevel, Features};
 pub(crate) use fold::accumulators_fit;
 pub(crate) use forward::forward_to_module;
+pub(crate) use panel::panel_blocks;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
 pub(crate) use rows::joined;
 pub use target::Target;

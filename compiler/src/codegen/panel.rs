@@ -1,45 +1,55 @@
-//! Panels: the vector operand of a contraction, copied so that tiles read it from consecutive memory.
+//! Panels: operands of a contraction, copied so that tiles read them from consecutive memory.
 //!
-//! A panel has the columns of one block, and as many elements of the fold as stay in the first-level cache while all
-//! rows use them. Where the fold has more, it is run in parts, and between two parts the accumulators of a block of rows
-//! are kept in memory; the order of additions stays the same. While the tiles use a panel, memory is asked for what the next
-//! one is copied from ([`ahead`]).
+//! The panel of the vector operand has the columns of a few blocks, one behind the other, and as many elements of the fold as stay in the second-level
+//! cache while all rows use them: each tile of rows runs on from block to block, so that what it reads of its own operand comes
+//! from far away once for all of them. Where the fold has more elements, it is run in parts, and between two parts
+//! the accumulators of some rows are kept in memory; the order of additions stays the same. While the tiles use a panel,
+//! memory is asked for what the next one is copied from ([`ahead`]). The panel of the broadcast operand has the rows
+//! of a few tiles, one behind the other: as many as whole lines of the cache have.
 
 mod ahead;
 mod turned;
 
 use cranelift_entity::EntityRef;
 
-use super::access::{Base, FlatAccess};
+use super::access::{Base, FlatAccess, Side};
 use super::body::{Shared, Site, emit_body};
 use super::emitter::{VectorEmitter, VectorType};
 use super::loops::{Emission, Span};
 use super::plan::{Axes, BodyPlan, Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
-use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
+use crate::kernel::{Affine, Axis, Fold, Packed, ScalarId, StageSchedule, most, points};
 use crate::tensor::Scalar;
 use crate::types::{DType, dense_strides};
 
 /// Bytes of a panel of 128-bit vectors: half of a first-level cache of 32 KiB.
 const PANEL_BYTES: usize = 16 << 10;
-/// Bytes of a panel of wider vectors: a quarter of a second-level cache. Their tiles have so many rows that a vector comes from
-/// there in the time of its multiplications, and parts, between which accumulators are kept, become rare.
-const WIDE_PANEL_BYTES: usize = 256 << 10;
-/// Bytes of a panel that is packed once for many blocks of rows: what stays of a second-level cache beside the rows' operand.
-const SHARED_PANEL_BYTES: usize = 768 << 10;
+/// Bytes of a panel of wider vectors, whose tiles have so many rows that a vector comes from the second-level cache in the time
+/// of its multiplications: what stays of that cache, of 512 KiB, beside the rows' operand.
+const WIDE_PANEL_BYTES: usize = 320 << 10;
+/// Blocks of columns that a panel has before it has more elements of the fold.
+const BLOCKS: usize = 4;
 /// Rows of an operand between the one that is copied and the one that is asked for.
-const ROWS_AHEAD: i64 = 16;
+const ROWS_AHEAD: i64 = 32;
 /// Bytes of a cache line.
 const LINE: i64 = 64;
 /// Rows whose accumulators are kept between two parts of a fold.
-pub(super) const KEPT_ROWS: usize = 512;
+pub(super) const KEPT_ROWS: usize = 256;
 
-/// The sizes of a panel.
+/// The sizes of the panel of the vector operand, and of what lies behind it: the accumulators that are kept, and the panel of
+/// the broadcast operand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PanelShape {
     pub(super) dtype: DType,
+    /// Columns of a block.
     cols: usize,
+    /// Rows of a tile.
+    rows: usize,
+    /// Tiles whose rows the broadcast operand's panel has; 0 if it has none.
+    tiles: usize,
+    /// Blocks.
+    pub(super) blocks: usize,
     /// Coordinates of the fold's outermost axis in a part.
     pub(super) part: usize,
     /// Elements of the fold for one coordinate of its outermost axis.
@@ -57,75 +67,138 @@ impl PanelShape {
         schedule: &StageSchedule,
         extents: &[usize],
     ) -> Option<PanelShape> {
-        let (&StageSchedule::Tile { row_axis, cols, lanes, row_operand, pack: true, .. }, Some(fold)) =
+        let (&StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack }, Some(fold)) =
             (schedule, fold)
         else {
             return None;
         };
-        let operand = vector_operand(fold, row_operand)?;
+        if pack == Packed::Neither {
+            return None;
+        }
+        let operand = operand(fold, row_operand, Side::Columns)?;
         let dtype = fold.body.insts[operand].dtype;
-        let depends = dependencies(&fold.body)[operand.index()];
-        let is_shared =
-            (0..extents.len()).any(|a| a != row_axis && extents[a] > 1 && depends & (1 << a) == 0);
+        let tiles = match pack {
+            Packed::Both => (LINE as usize / dtype.bytes()).min(extents[row_axis]).div_ceil(rows).max(1),
+            _ => 0,
+        };
         let extent = fold.axes.first().map_or(1, |e| e.most());
         let inner = points(fold.axes.iter().skip(1));
-        let bytes = match lanes * dtype.bytes() > 16 {
-            true if is_shared => SHARED_PANEL_BYTES,
-            true => WIDE_PANEL_BYTES,
-            false => PANEL_BYTES,
+        let all_blocks = extents[col_axis].div_ceil(cols).max(1);
+        let (bytes, least) = match lanes * dtype.bytes() > 16 {
+            true => (WIDE_PANEL_BYTES, BLOCKS.min(all_blocks)),
+            false => (PANEL_BYTES, 1),
         };
-        let most = (bytes / dtype.bytes()) / cols.saturating_mul(inner).max(1);
-        // Parts of one axis must be whole rounds of the partial results.
-        let unit = if fold.axes.len() > 1 { 1 } else { fold.lanes };
-        let most = (most / unit * unit).max(unit);
-        // Equal parts need code for one size only.
-        let equal = (most / 2..=most)
-            .rev()
-            .find(|&part| part > 0 && part.is_multiple_of(unit) && extent.is_multiple_of(part));
-        let part = if most >= extent { extent } else { equal.unwrap_or(most) };
-        Some(PanelShape { dtype, cols, part, inner, parts: part < extent, lanes: fold.lanes })
+        // Coordinates of the fold's outermost axis, of so many blocks, that fit.
+        let fit = |blocks: usize| {
+            let coordinate = cols.saturating_mul(inner).saturating_mul(blocks * dtype.bytes());
+            bytes / coordinate.max(1)
+        };
+        let part = if fit(least.min(2)) >= extent {
+            extent
+        } else {
+            // Parts of one axis must be whole rounds of the partial results.
+            let unit = if fold.axes.len() > 1 { 1 } else { fold.lanes };
+            let most = (fit(least) / unit * unit).max(unit);
+            // Equal parts need code for one size only.
+            let is_equal =
+                |part: &usize| *part > 0 && part.is_multiple_of(unit) && extent.is_multiple_of(*part);
+            (most / 2..=most).rev().find(is_equal).unwrap_or(most).min(extent)
+        };
+        // As many blocks as fit, and about as many in each panel.
+        let most = (1..=all_blocks).rev().find(|&blocks| fit(blocks) >= part);
+        let most = if least > 1 { most.unwrap_or(1) } else { 1 };
+        let blocks = all_blocks.div_ceil(all_blocks.div_ceil(most));
+        Some(PanelShape {
+            dtype,
+            cols,
+            rows,
+            tiles,
+            blocks,
+            part,
+            inner,
+            parts: part < extent,
+            lanes: fold.lanes,
+        })
     }
 
-    /// Bytes of the panel; `None` if they are more than memory.
-    fn panel_bytes(self) -> Option<usize> {
-        self.part.checked_mul(self.inner)?.checked_mul(self.cols)?.checked_mul(self.dtype.bytes())
+    /// Columns of the panel.
+    pub(super) fn all_cols(self) -> usize {
+        self.cols * self.blocks
     }
 
-    /// Bytes of the panel and of the accumulators behind it; `None` if they are more than memory.
-    pub(super) fn bytes(self) -> Option<usize> {
+    /// Rows of the panel of the broadcast operand.
+    fn all_rows(self) -> usize {
+        self.rows * self.tiles
+    }
+
+    /// Elements of one column, or of one row, of a panel; `None` if they are more than memory has bytes.
+    fn elements(self) -> Option<usize> {
+        self.part
+            .checked_mul(self.inner)
+            .filter(|elements| elements.checked_mul(self.dtype.bytes()).is_some())
+    }
+
+    /// Bytes of one column of a block.
+    fn column_bytes(self) -> i64 {
+        self.elements().map_or(0, |elements| (elements * self.dtype.bytes()) as i64)
+    }
+
+    /// Where the panel, the accumulators behind it and the other panel end; `None` if that is beyond memory.
+    fn ends(self) -> Option<[usize; 3]> {
         let kept = match self.parts {
-            true => self.cols.checked_mul(KEPT_ROWS * self.dtype.bytes())?.checked_mul(self.lanes)?,
+            true => self.all_cols().checked_mul(KEPT_ROWS)?.checked_mul(self.lanes)?,
             false => 0,
         };
-        self.panel_bytes()?.checked_next_multiple_of(64)?.checked_add(kept)
+        let elements = self.elements()?;
+        let mut end = 0usize;
+        let mut ends = [0; 3];
+        let sizes = [elements.checked_mul(self.all_cols())?, kept, elements.checked_mul(self.all_rows())?];
+        for (n, size) in sizes.into_iter().enumerate() {
+            end = end.checked_add(size.checked_mul(self.dtype.bytes())?)?.checked_next_multiple_of(64)?;
+            ends[n] = end;
+        }
+        Some(ends)
+    }
+
+    /// Bytes of everything; `None` if they are more than memory.
+    pub(super) fn bytes(self) -> Option<usize> {
+        self.ends().map(|ends| ends[2])
     }
 
     /// Bytes from the panel to the accumulators.
     pub(super) fn kept_offset(self) -> i64 {
-        self.panel_bytes().map_or(0, |bytes| bytes.next_multiple_of(64) as i64)
+        self.ends().map_or(0, |ends| ends[0] as i64)
+    }
+
+    /// Bytes from the panel to that of the broadcast operand.
+    fn rows_offset(self) -> i64 {
+        self.ends().map_or(0, |ends| ends[1] as i64)
     }
 
     /// Bytes from the accumulators to the vector of partial results of a row that starts at a column.
     pub(super) fn kept_at(self, row: i64, partial: usize, col: i64) -> i64 {
-        ((row * self.lanes as i64 + partial as i64) * self.cols as i64 + col) * self.dtype.bytes() as i64
-    }
-
-    /// Bytes of the accumulators of a row.
-    pub(super) fn kept_stride(self) -> i64 {
-        self.kept_at(1, 0, 0)
+        ((row * self.lanes as i64 + partial as i64) * self.all_cols() as i64 + col)
+            * self.dtype.bytes() as i64
     }
 }
 
-/// The operand of a contraction that is read by vectors.
-fn vector_operand(fold: &Fold, row_operand: usize) -> Option<ScalarId> {
-    fold_operands(fold.accumulators.first()?.op).get(1 - row_operand).copied()
+/// How many blocks of columns a panel has, of a stage whose points have these extents; 1 if there is none.
+pub(crate) fn panel_blocks(fold: Option<&Fold>, schedule: &StageSchedule, extents: &[usize]) -> usize {
+    PanelShape::new(fold, schedule, extents).map_or(1, |shape| shape.blocks)
 }
 
-/// The vector operand of a stage, and where it is copied to.
+/// An operand of a contraction.
+fn operand(fold: &Fold, row_operand: usize, side: Side) -> Option<ScalarId> {
+    let index = if side == Side::Rows { row_operand } else { 1 - row_operand };
+    fold_operands(fold.accumulators.first()?.op).get(index).copied()
+}
+
+/// An operand of a stage, and where it is copied to.
 pub(super) struct Panel<'k, W> {
     fold: &'k Fold,
+    side: Side,
     pub(super) operand: ScalarId,
-    /// Where an element of the panel is, as if the panel had all columns and elements.
+    /// Where an element of the panel is, as if the panel had all columns, or rows, and elements.
     pub(super) access: FlatAccess,
     pub(super) shape: PanelShape,
     /// Where the panel is.
@@ -133,29 +206,52 @@ pub(super) struct Panel<'k, W> {
     /// The axes that the operand depends on.
     pub(super) depends: Axes,
     first_axis: Axis,
-    col_axis: Axis,
+    /// The axis of the columns, or of the rows.
+    axis: Axis,
+    /// How many columns or rows are in a block, and how many blocks there are.
+    size: usize,
+    blocks: usize,
+    /// How vectors are along it.
+    vector: Option<Vector>,
 }
 
 impl<'k, W: Copy> Panel<'k, W> {
-    /// The panel of a stage that is scheduled to have one.
+    /// The panel of an operand of a stage that is scheduled to have one; `start` is that of the vector operand's panel.
     pub(super) fn new<E: VectorEmitter<Word = W>>(
+        emission: &mut Emission<E>,
         code: &StageCode<'k, E>,
         start: Option<W>,
+        side: Side,
     ) -> Option<Panel<'k, W>> {
         let extents = &code.extents[..code.spans.len()];
-        let shape = PanelShape::new(code.stage.fold.as_ref(), code.schedule, extents)?;
-        let &StageSchedule::Tile { col_axis, row_operand, .. } = code.schedule else { return None };
         let fold = code.stage.fold.as_ref()?;
+        let shape = PanelShape::new(Some(fold), code.schedule, extents)?;
+        let &StageSchedule::Tile { row_axis, col_axis, lanes, row_operand, .. } = code.schedule else {
+            return None;
+        };
+        let (axis, size, blocks, lanes, start) = match side {
+            Side::Columns => (col_axis, shape.cols, shape.blocks, lanes, start),
+            Side::Rows => {
+                let offset = emission.e.word(shape.rows_offset());
+                let start = start.map(|start| emission.e.word_add(start, offset));
+                // The largest vectors that a tile's rows fill.
+                let lanes = code.vectors.lane_counts().iter().copied().filter(|&lanes| lanes <= shape.rows);
+                (row_axis, shape.rows, shape.tiles, lanes.max().unwrap_or(1), start)
+            }
+        };
+        if blocks == 0 {
+            return None;
+        }
         let first_axis = code.spans.len();
         let element = shape.dtype.bytes() as i64;
         let bytes = dense_strides(&most(&fold.axes))
             .iter()
             .enumerate()
-            .map(|(i, &stride)| Affine::axis(first_axis + i).times((stride * shape.cols) as i64 * element))
-            .fold(Affine::axis(col_axis).times(element), |sum, term| sum.plus(&term));
+            .map(|(i, &stride)| Affine::axis(first_axis + i).times((stride * size) as i64 * element))
+            .fold(Affine::axis(axis).times(element), |sum, term| sum.plus(&term));
         let access = FlatAccess {
             dtype: shape.dtype,
-            base: Base::Panel,
+            base: Base::Panel(side),
             bytes,
             indirect: None,
             guards: Vec::new(),
@@ -163,42 +259,70 @@ impl<'k, W: Copy> Panel<'k, W> {
             // It is written between two folds, never within one.
             read_only: true,
         };
-        let operand = vector_operand(fold, row_operand)?;
+        let operand = operand(fold, row_operand, side)?;
         let depends = dependencies(&fold.body)[operand.index()];
-        Some(Panel { fold, operand, access, shape, start, depends, first_axis, col_axis })
+        let vector = code.vector(axis, lanes);
+        Some(Panel {
+            fold,
+            side,
+            operand,
+            access,
+            shape,
+            start,
+            depends,
+            first_axis,
+            axis,
+            size,
+            blocks,
+            vector,
+        })
     }
 
     /// All coordinates of the fold's outermost axis.
-    pub(super) fn all<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>) -> Span<W> {
+    pub(super) fn whole_fold<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>) -> Span<W> {
         self.fold.axes.first().map_or(Span::first(1), |&extent| emission.whole(extent))
     }
 
-    /// Lets the panel start at a block's first column and a part's first coordinate: its base is where the first of all
-    /// would be.
+    /// Lets addresses in a block of columns, or of rows, that starts at `at` be relative to where the first one and the first element of
+    /// all would be, if the panel has those from `first` on and the fold's coordinates from `part` on.
     pub(super) fn place<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
-        col: Coord<W>,
+        first: Coord<W>,
+        at: Coord<W>,
         part: Coord<W>,
     ) {
         let mut origin = vec![Coord::fixed(0); self.first_axis + self.fold.axes.len()];
-        origin[self.col_axis] = col;
+        origin[self.axis] = at;
         if let Some(coord) = origin.get_mut(self.first_axis) {
             *coord = part;
         }
+        let mut start = self.start;
+        if self.blocks > 1 {
+            let bytes = self.shape.column_bytes();
+            for (coord, bytes) in [(first, -bytes), (at, bytes)] {
+                let word = whole(&mut emission.e, (coord.base, coord.offset));
+                let word = emission.e.word_times(word, bytes);
+                start = start.map(|start| emission.e.word_add(start, word));
+            }
+        }
         let back = self.access.bytes.times(-1);
-        let word = affine_at(&mut emission.e, &back, &origin, self.start);
-        emission.bases.panel = Some(whole(&mut emission.e, word));
+        let word = affine_at(&mut emission.e, &back, &origin, start);
+        emission.bases.panels[self.side as usize] = Some(whole(&mut emission.e, word));
     }
 
-    /// Emits the copy of a part for a block of columns.
+    /// Columns or rows of all blocks.
+    pub(super) fn all(&self) -> usize {
+        self.size * self.blocks
+    }
+
+    /// Emits the copy of a part for a block of columns, or for some blocks of rows.
     pub(super) fn pack<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
         code: &StageCode<'k, E>,
-        vector: Option<Vector>,
         point: &Point<W>,
-        (col, width): (Coord<W>, usize),
+        (at, size): (Coord<W>, usize),
         part: Span<W>,
     ) {
         if points(&self.fold.axes) == 0 {
@@ -210,20 +334,29 @@ impl<'k, W: Copy> Panel<'k, W> {
         if let Some((_, span)) = axes.first_mut() {
             *span = part;
         }
-        if self.pack_turned(emission, code, vector, point, (col, width), &axes) {
+        if size <= self.size && self.pack_turned(emission, code, point, (at, size), &axes) {
             return;
         }
         let around = code.surroundings();
-        let pieces = pieces(code.vectors, vector, width)
-            .into_iter()
-            .map(|piece| (piece, BodyPlan::new(&self.fold.body, vec![self.operand], &around, piece.vector)));
-        let pieces: Vec<_> = pieces.collect();
+        let mut pieces_at = Vec::new();
+        for start in (0..size).step_by(self.size) {
+            for piece in pieces(code.vectors, self.vector, self.size.min(size - start)) {
+                let plan = BodyPlan::new(&self.fold.body, vec![self.operand], &around, piece.vector);
+                pieces_at.push((start, piece, plan));
+            }
+        }
         emission.nest(&axes, &mut point.clone(), &mut |emission, point| {
-            for (piece, plan) in &pieces {
+            for (start, piece, plan) in &pieces_at {
                 for offset in piece.offsets() {
                     let mut point = point.clone();
-                    point[self.col_axis] = col.plus(offset as i64);
-                    self.copy(emission, plan, &point);
+                    point[self.axis] = at.plus((start + offset) as i64);
+                    // One of its line is enough.
+                    if (start + offset) * self.shape.dtype.bytes() % (LINE as usize)
+                        < plan.lanes() * self.shape.dtype.bytes()
+                    {
+                        self.prefetch(emission, plan, &point);
+                    }
+                    self.copy(emission, plan, &point, *start);
                 }
             }
         });
@@ -245,20 +378,33 @@ impl<'k, W: Copy> Panel<'k, W> {
         }
     }
 
-    /// Emits the copy of an element of the fold at a point, or at a vector of points.
+    /// Emits the copy of an element of the fold at a point, or at a vector of points, of the block that starts behind so many columns or rows.
     fn copy<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
         plan: &BodyPlan<'_>,
         point: &Point<W>,
+        start: usize,
     ) {
         let site = Site { bases: &emission.bases, point, accumulators: &[], loop_axis: None };
         let ty = VectorType { dtype: self.shape.dtype, lanes: plan.lanes() };
         for value in emit_body(&mut emission.e, plan, &site, &mut Shared::new()) {
             let value = value.vector(&mut emission.e, ty);
-            self.prefetch(emission, plan, point);
             let (address, offset) = self.access.address(&mut emission.e, &emission.bases, point, None);
+            let before = start as i64 * (self.shape.column_bytes() - self.shape.dtype.bytes() as i64);
+            let (address, offset) = near(&mut emission.e, address, i64::from(offset) + before);
             emission.e.store(ty, plan.active(), value, address, offset);
+        }
+    }
+}
+
+/// An address and an offset that an instruction can hold.
+pub(super) fn near<E: VectorEmitter>(e: &mut E, address: E::Word, offset: i64) -> (E::Word, i32) {
+    match i32::try_from(offset) {
+        Ok(offset) => (address, offset),
+        Err(_) => {
+            let offset = e.word(offset);
+            (e.word_add(address, offset), 0)
         }
     }
 }

@@ -11,7 +11,7 @@ use super::access::{FlatAccess, Placement};
 use super::body::{Shared, Site, emit_body};
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan, accumulators_fit};
-use super::loops::{Emission, Length, Span};
+use super::loops::{Emission, Span};
 use super::plan::{BodyPlan, Surroundings, Vector, pieces};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
@@ -131,10 +131,7 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
         let vector = self.vector(axis, lanes);
         let lanes_of_one = vector.map_or(1, |v| v.lanes);
         // As many as there may be, or a few less so that the last leaf has as many as the others.
-        let length = match self.spans[axis].length {
-            Length::Known(length) | Length::Chunk { full: length, .. } => length,
-            Length::UpTo { .. } => self.extents[axis],
-        };
+        let length = self.spans[axis].length.most();
         let (most, all) = (self.plan(vector).strips(self.vectors), length.div_ceil(lanes_of_one));
         let step = lanes_of_one * all.div_ceil(all.div_ceil(most).max(1)).max(1);
         emission.nest(&self.other_axes(&[axis]), &mut self.origin(), &mut |emission, point| {

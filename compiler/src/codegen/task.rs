@@ -3,7 +3,7 @@
 use cranelift_codegen::ir::{AbiParam, Signature, types};
 
 use super::Target;
-use super::access::extent_word;
+use super::access::{Side, extent_word};
 use super::check::check;
 use super::emitter::{VectorEmitter, WordTest};
 use super::layout::Layout;
@@ -113,7 +113,7 @@ impl<'k> Task<'k> {
     ) {
         let &Parameters { begin, end, worker } = parameters;
         let panel = in_scratch(emission, worker, self.layout.panel_offset);
-        emission.bases.panel = Some(panel);
+        emission.bases.panels[Side::Columns as usize] = Some(panel);
         let chunks = emission.e.word_sub(end, begin);
         emission.only_if(WordTest::AtLeast, chunks, 1, &mut |emission| match self.chunks.most() {
             1 => self.chunk(emission, worker, None),
@@ -142,7 +142,7 @@ impl<'k> Task<'k> {
                 let full = emission.e.word(block as i64);
                 let value = emission.e.word_min(remaining, full);
                 match extent.each() {
-                    None => Length::Chunk { value, full: block, last },
+                    None => Length::OneOf { value, lengths: [block, block, last] },
                     Some(_) => Length::UpTo { value, most: block },
                 }
             };

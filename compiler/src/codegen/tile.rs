@@ -7,23 +7,30 @@
 
 use cranelift_entity::EntityRef;
 
+use super::access::Side;
 use super::emitter::VectorEmitter;
 use super::loops::{Emission, Length, Span};
-use super::panel::{KEPT_ROWS, Panel, PanelShape};
+use super::panel::{KEPT_ROWS, Panel, PanelShape, near};
 use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::rows::joined;
 use super::stage::{LeafPlan, StageCode};
 use crate::kernel::{Affine, Axis, BufferId, StageSchedule};
 
-/// Some columns of a stage: the axis, and the first of so many coordinates.
-type Columns<W> = (Axis, Coord<W>, usize);
+/// Coordinates of an axis.
+type Along<W> = (Axis, Span<W>);
 
-/// Some rows of a stage: the axis, and its coordinates.
-type Rows<W> = (Axis, Span<W>);
+/// Emits something for a tile.
+type OnTile<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &Tile<'_, <E as VectorEmitter>::Word>);
 
-/// Emits something for the points of a tile.
-type OnTile<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &LeafPlan<'_>, &[Point<<E as VectorEmitter>::Word>]);
+/// A tile, or what one kind of vectors covers of it.
+struct Tile<'t, W> {
+    plan: &'t LeafPlan<'t>,
+    points: &'t [Point<W>],
+    /// The first column of the block, and how many it has.
+    col: Coord<W>,
+    width: usize,
+}
 
 impl<E: VectorEmitter> StageCode<'_, E> {
     /// Emits the stage in tiles.
@@ -31,7 +38,8 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         let StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, .. } = *self.schedule else {
             return;
         };
-        let panel_start = emission.bases.panel;
+        let panels = emission.bases.panels;
+        let start = panels[Side::Columns as usize];
         let joined = self.joined_rows(row_axis, col_axis);
         let all_rows = joined.iter().fold(self.spans[row_axis], |rows, &axis| match rows.length {
             Length::Known(length) => emission.times(self.spans[axis], length),
@@ -39,56 +47,55 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         });
         let tiles = Tiles {
             code: self,
-            panel: Panel::new(self, panel_start),
+            panel: Panel::new(emission, self, start, Side::Columns),
+            row_panel: Panel::new(emission, self, start, Side::Rows),
             vector: self.vector(col_axis, lanes),
             rows,
+            cols: (col_axis, cols),
             all_rows: (row_axis, all_rows),
         };
         let mut others = self.other_axes(&[&[row_axis, col_axis], &joined[..]].concat());
         others.sort_by_key(|&(axis, _)| !self.moves_both(axis));
         // A panel is packed once for all points of the axes that it does not depend on.
         let (outer, inner) = others.into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
-            tiles.panel.as_ref().is_none_or(|p| p.shape.parts || p.depends & (1 << axis) != 0)
+            tiles.panel.as_ref().is_none_or(|panel| panel.depends & (1 << axis) != 0)
         });
         // Where a panel serves many such points, what the next one is copied from is not much.
         let panel = tiles.panel.as_ref().filter(|_| inner.is_empty());
         let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();
-        let ahead = panel.and_then(|panel| panel.ahead(self, tiles.vector, count));
+        let ahead = panel.and_then(|panel| panel.ahead(self, count));
+        let mut on_tile = |emission: &mut Emission<E>, tile: &Tile<'_, E::Word>| match &ahead {
+            Some(ahead) => {
+                tile.plan.emit_beside(emission, tile.points, ahead.segment, &mut |emission, segment| {
+                    ahead.ask(emission, &tile.points[0], segment, (tile.col, tile.width));
+                })
+            }
+            None => tile.plan.emit(emission, tile.points),
+        };
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
-            emission.blocks(&self.spans[col_axis], cols, &mut |emission, col, width| {
-                let columns = (col_axis, col, width);
-                match &tiles.panel {
-                    Some(panel) if panel.shape.parts => tiles.in_parts(emission, panel, point, columns),
-                    panel => {
-                        if let Some(panel) = panel {
-                            let all = panel.all(emission);
-                            panel.place(emission, col, all.start);
-                            panel.pack(emission, self, tiles.vector, point, (col, width), all);
-                        }
-                        emission.nest(&inner, &mut point.clone(), &mut |emission, point| {
-                            tiles.emit(
-                                emission,
-                                point,
-                                tiles.all_rows,
-                                columns,
-                                &mut |emission, plan, points| match &ahead {
-                                    Some(ahead) => plan.emit_beside(
-                                        emission,
-                                        points,
-                                        ahead.segment,
-                                        &mut |emission, segment| {
-                                            ahead.ask(emission, &points[0], segment, (col, width));
-                                        },
-                                    ),
-                                    None => plan.emit(emission, points),
-                                },
-                            );
-                        });
-                    }
+            let mut on_columns = |emission: &mut Emission<E>, columns: Span<E::Word>| match &tiles.panel {
+                Some(panel) if panel.shape.parts => tiles.in_parts(emission, panel, point, &inner, columns),
+                panel => {
+                    let place = panel.as_ref().map(|panel| {
+                        let all = panel.whole_fold(emission);
+                        tiles.pack(emission, panel, point, columns, all);
+                        (panel, all)
+                    });
+                    emission.nest(&inner, &mut point.clone(), &mut |emission, point| {
+                        tiles.emit(emission, point, tiles.all_rows, columns, place, &mut on_tile);
+                    });
                 }
-            });
+            };
+            match &tiles.panel {
+                Some(panel) if panel.shape.blocks > 1 => {
+                    emission.groups(&self.spans[col_axis], panel.shape.all_cols(), &mut on_columns);
+                }
+                _ => emission.blocks(&self.spans[col_axis], cols, &mut |emission, start, width| {
+                    on_columns(emission, Span { start, length: Length::Known(width) });
+                }),
+            }
         });
-        emission.bases.panel = panel_start;
+        emission.bases.panels = panels;
     }
 }
 
@@ -127,128 +134,203 @@ impl<E: VectorEmitter> StageCode<'_, E> {
 struct Tiles<'s, 'k, E: VectorEmitter> {
     code: &'s StageCode<'k, E>,
     panel: Option<Panel<'k, E::Word>>,
+    /// That of the broadcast operand.
+    row_panel: Option<Panel<'k, E::Word>>,
     vector: Option<Vector>,
     /// Rows of a tile.
     rows: usize,
-    all_rows: Rows<E::Word>,
+    /// The axis of the columns, and how many a tile has.
+    cols: (Axis, usize),
+    all_rows: Along<E::Word>,
 }
 
 impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
     /// The plan for some columns of a tile.
     fn plan(&self, vector: Option<Vector>) -> LeafPlan<'_> {
         let mut plan = self.code.plan(vector);
-        if let (Some(panel), Some(fold)) = (&self.panel, &mut plan.fold) {
-            fold.replace(panel.operand, &panel.access);
+        for panel in [&self.panel, &self.row_panel].into_iter().flatten() {
+            if let Some(fold) = &mut plan.fold {
+                fold.replace(panel.operand, &panel.access);
+            }
         }
         plan
     }
 
-    /// Runs `on_tile` for every tile of some rows and a block of columns.
+    /// Packs a part of the fold of all blocks of columns.
+    fn pack(
+        &self,
+        emission: &mut Emission<E>,
+        panel: &Panel<'k, E::Word>,
+        point: &Point<E::Word>,
+        columns: Span<E::Word>,
+        part: Span<E::Word>,
+    ) {
+        emission.blocks(&columns, self.cols.1, &mut |emission, col, width| {
+            panel.place(emission, columns.start, col, part.start);
+            panel.pack(emission, self.code, point, (col, width), part);
+        });
+    }
+
+    /// Runs `on_tile` for every tile of some rows and columns; `place` says which panel has these columns, and which part
+    /// of the fold.
     fn emit(
         &self,
         emission: &mut Emission<E>,
         point: &Point<E::Word>,
-        (row_axis, rows): Rows<E::Word>,
-        (col_axis, col, width): Columns<E::Word>,
+        (row_axis, rows): Along<E::Word>,
+        columns: Span<E::Word>,
+        place: Option<(&Panel<'k, E::Word>, Span<E::Word>)>,
         on_tile: OnTile<'_, E>,
     ) {
-        for piece in pieces(self.code.vectors, self.vector, width) {
-            let plan = self.plan(piece.vector);
+        let (col_axis, cols) = self.cols;
+        let row_panel = self.row_panel.as_ref().zip(place);
+        let many = row_panel.map_or(self.rows, |(panel, _)| panel.all());
+        emission.blocks(&rows, many, &mut |emission, first, count| {
+            if let Some((panel, (_, part))) = row_panel {
+                let mut point = point.clone();
+                point[col_axis] = columns.start;
+                panel.place(emission, first, first, part.start);
+                panel.pack(emission, self.code, &point, (first, count), part);
+            }
+            let rows = Span { start: first, length: Length::Known(count) };
             emission.blocks(&rows, self.rows, &mut |emission, row, height| {
-                let mut points = Vec::new();
-                for r in 0..height {
-                    for c in piece.offsets() {
-                        let mut point = point.clone();
-                        point[row_axis] = row.plus(r as i64);
-                        point[col_axis] = col.plus(c as i64);
-                        points.push(point);
-                    }
+                if let Some((panel, (_, part))) = row_panel {
+                    panel.place(emission, first, row, part.start);
                 }
-                on_tile(emission, &plan, &points);
+                emission.blocks(&columns, cols, &mut |emission, col, width| {
+                    // A single block is where it was packed.
+                    if let Some((panel, part)) = place.filter(|(panel, _)| panel.shape.blocks > 1) {
+                        panel.place(emission, columns.start, col, part.start);
+                    }
+                    for piece in pieces(self.code.vectors, self.vector, width) {
+                        let mut points = Vec::new();
+                        for r in 0..height {
+                            for c in piece.offsets() {
+                                let mut point = point.clone();
+                                point[row_axis] = row.plus(r as i64);
+                                point[col_axis] = col.plus(c as i64);
+                                points.push(point);
+                            }
+                        }
+                        let plan = self.plan(piece.vector);
+                        on_tile(emission, &Tile { plan: &plan, points: &points, col, width });
+                    }
+                });
             });
-        }
+        });
     }
 
-    /// Emits a block of columns, for blocks of rows, one part of the fold after the other.
+    /// Emits some columns, for as many rows at a time as accumulators are kept for, one part of the fold after the other.
     fn in_parts(
         &self,
         emission: &mut Emission<E>,
         panel: &Panel<'k, E::Word>,
         point: &Point<E::Word>,
-        columns: Columns<E::Word>,
+        inner: &[Along<E::Word>],
+        columns: Span<E::Word>,
     ) {
-        let (code, shape) = (self.code, panel.shape);
-        let ((row_axis, all_rows), (_, col, width)) = (self.all_rows, columns);
+        let (row_axis, all_rows) = self.all_rows;
         // Whole tiles, as far as one fits.
         let kept_rows = KEPT_ROWS - KEPT_ROWS % self.rows.min(KEPT_ROWS);
-        emission.parts(&all_rows, kept_rows, &mut |emission, rows| {
-            let kept = Kept { shape, start: panel.start, row: (row_axis, rows.start), columns };
-            let rows = (row_axis, rows);
-            self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
-                let start = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.start(&mut emission.e));
-                let values: Vec<_> = points.iter().flat_map(|_| start.clone()).collect();
-                kept.store(emission, plan, points, &values);
-            });
-            let all = panel.all(emission);
-            emission.parts(&all, shape.part, &mut |emission, part| {
-                panel.place(emission, col, part.start);
-                panel.pack(emission, code, self.vector, point, (col, width), part);
-                self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
-                    let values = kept.load(emission, plan, points);
-                    let Some(fold) = &plan.fold else { return };
-                    let values = fold.part(emission, points, part, values);
-                    kept.store(emission, plan, points, &values);
+        // What rows leave room for: some coordinates of the axes around them.
+        let mut room = KEPT_ROWS / all_rows.length.most().clamp(1, KEPT_ROWS);
+        let mut steps = Vec::new();
+        for (_, span) in inner.iter().rev() {
+            let step = span.length.most().min(room);
+            steps.push(step);
+            room = if step == span.length.most() { room / step.max(1) } else { 1 };
+        }
+        steps.reverse();
+        emission.boxes(inner, &steps, &mut vec![], &mut |emission, inner| {
+            emission.parts(&all_rows, kept_rows, &mut |emission, rows| {
+                let mut rows_of = vec![(row_axis, rows)];
+                rows_of.extend(inner.iter().rev());
+                let kept = Kept::new(panel, &rows_of, (self.cols.0, columns.start));
+                let each = |emission: &mut Emission<E>,
+                            place: Option<(&Panel<'k, E::Word>, Span<E::Word>)>,
+                            on_tile: OnTile<'_, E>| {
+                    emission.nest(inner, &mut point.clone(), &mut |emission, point| {
+                        self.emit(emission, point, (row_axis, rows), columns, place, on_tile);
+                    });
+                };
+                each(emission, None, &mut |emission, tile| {
+                    let start = tile.plan.fold.as_ref().map_or(vec![], |fold| fold.start(&mut emission.e));
+                    let values: Vec<_> = tile.points.iter().flat_map(|_| start.clone()).collect();
+                    kept.store(emission, tile, &values);
                 });
-            });
-            self.emit(emission, point, rows, columns, &mut |emission, plan, points| {
-                let values = kept.load(emission, plan, points);
-                let Some(fold) = &plan.fold else { return };
-                let results = fold.results(emission, points.len(), &values);
-                plan.bodies(emission, points, &results);
+                let all = panel.whole_fold(emission);
+                emission.parts(&all, panel.shape.part, &mut |emission, part| {
+                    self.pack(emission, panel, point, columns, part);
+                    each(emission, Some((panel, part)), &mut |emission, tile| {
+                        let values = kept.load(emission, tile);
+                        let Some(fold) = &tile.plan.fold else { return };
+                        let values = fold.part(emission, tile.points, part, values);
+                        kept.store(emission, tile, &values);
+                    });
+                });
+                each(emission, None, &mut |emission, tile| {
+                    let values = kept.load(emission, tile);
+                    let Some(fold) = &tile.plan.fold else { return };
+                    let results = fold.results(emission, tile.points.len(), &values);
+                    tile.plan.bodies(emission, tile.points, &results);
+                });
             });
         });
     }
 }
 
-/// Where accumulators are between two parts of a fold: a row of columns for every row of a block and partial result. Rows
+/// Where accumulators are between two parts of a fold: all columns of a panel for every row and partial result. Rows
 /// have whole vectors, also where not all lanes of the last one are columns.
 struct Kept<W> {
     shape: PanelShape,
     /// Where the panel is.
     start: Option<W>,
-    /// The axis and the first one of the rows.
-    row: (Axis, Coord<W>),
-    columns: Columns<W>,
+    /// Axes whose coordinates tell rows apart, each with the first one, and how many rows one step on it is.
+    rows: Vec<(Axis, Coord<W>, i64)>,
+    /// The axis of the columns, and the first one.
+    cols: (Axis, Coord<W>),
 }
 
 impl<W: Copy> Kept<W> {
+    /// What is kept for all points of some axes, the innermost first, and a panel with the columns from a first one on.
+    fn new(panel: &Panel<'_, W>, rows: &[Along<W>], cols: (Axis, Coord<W>)) -> Kept<W> {
+        let mut step = 1;
+        let mut told_apart = Vec::new();
+        for &(axis, span) in rows {
+            told_apart.push((axis, span.start, step));
+            step *= span.length.most() as i64;
+        }
+        Kept { shape: panel.shape, start: panel.start, rows: told_apart, cols }
+    }
+
     /// The address of what is kept for a point.
     fn address<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>, point: &Point<W>) -> (W, i64) {
         let e = &mut emission.e;
-        let (axis, first) = self.row;
-        let row = point[axis];
-        let stride = self.shape.kept_stride();
         let mut address = self.start.unwrap_or_else(|| e.word(0));
-        for (base, sign) in [(row.base, 1), (first.base, -1)] {
-            if let Some(base) = base {
-                let bytes = e.word_times(base, sign * stride);
-                address = e.word_add(address, bytes);
+        let mut offset = self.shape.kept_offset();
+        let rows = self.rows.iter().map(|&(axis, first, step)| (axis, first, self.shape.kept_at(step, 0, 0)));
+        let cols = (self.cols.0, self.cols.1, self.shape.kept_at(0, 0, 1));
+        for (axis, first, bytes) in rows.chain([cols]) {
+            let Coord { base, offset: within } = point[axis];
+            offset += (within - first.offset) * bytes;
+            for (base, bytes) in [(base, bytes), (first.base, -bytes)] {
+                if let Some(base) = base {
+                    let term = e.word_times(base, bytes);
+                    address = e.word_add(address, term);
+                }
             }
         }
-        let (col_axis, col, _) = self.columns;
-        let within = self.shape.kept_at(row.offset - first.offset, 0, point[col_axis].offset - col.offset);
-        (address, self.shape.kept_offset() + within)
+        (address, offset)
     }
 
     fn load<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
-        plan: &LeafPlan<'_>,
-        points: &[Point<W>],
+        tile: &Tile<'_, W>,
     ) -> Vec<E::Value> {
-        let types = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
+        let types = tile.plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
         let mut values = Vec::new();
-        for point in points {
+        for point in tile.points {
             let (address, offset) = self.address(emission, point);
             for (partial, &ty) in types.iter().enumerate() {
                 let offset = offset + self.shape.kept_at(0, partial, 0);
@@ -262,30 +344,18 @@ impl<W: Copy> Kept<W> {
     fn store<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
-        plan: &LeafPlan<'_>,
-        points: &[Point<W>],
+        tile: &Tile<'_, W>,
         values: &[E::Value],
     ) {
-        let types = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
+        let types = tile.plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
         let mut values = values.iter();
-        for point in points {
+        for point in tile.points {
             let (address, offset) = self.address(emission, point);
             for ((partial, &ty), &value) in types.iter().enumerate().zip(values.by_ref()) {
                 let offset = offset + self.shape.kept_at(0, partial, 0);
                 let (address, offset) = near(&mut emission.e, address, offset);
                 emission.e.store(ty, ty.lanes, value, address, offset);
             }
-        }
-    }
-}
-
-/// An address and an offset that an instruction can hold.
-fn near<E: VectorEmitter>(e: &mut E, address: E::Word, offset: i64) -> (E::Word, i32) {
-    match i32::try_from(offset) {
-        Ok(offset) => (address, offset),
-        Err(_) => {
-            let offset = e.word(offset);
-            (e.word_add(address, offset), 0)
         }
     }
 }

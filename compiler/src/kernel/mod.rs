@@ -514,7 +514,18 @@ pub enum StageSchedule {
         lanes: usize,
         /// Which operand of the dot is broadcast along the row: 0 or 1. The other one is read by vectors.
         row_operand: usize,
-        /// Whether the vector operand is first copied to a panel of `cols` columns (it is not contiguous along `col_axis`).
-        pack: bool,
+        /// Which operands are copied to panels before tiles read them.
+        pack: Packed,
     },
+}
+
+/// Which operands of a contraction are copied to consecutive memory, in the order in which tiles read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Packed {
+    /// Both are read where they are.
+    Neither,
+    /// The one that is read by vectors, by blocks of a tile's columns.
+    Vectors,
+    /// The broadcast one as well, by blocks of a tile's rows.
+    Both,
 }

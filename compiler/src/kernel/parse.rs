@@ -48,7 +48,7 @@ use cranelift_entity::PrimaryMap;
 use super::parse_body::{self as body, axis};
 use super::{
     Accumulator, Buffer, BufferId, BufferKind, CheckSite, Chunks, Extent, Fold, FoldKind, FoldOp, Kernel,
-    KernelFunction, MAX_AXES, Schedule, Stage, StageSchedule, most,
+    KernelFunction, MAX_AXES, Packed, Schedule, Stage, StageSchedule, most,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::tensor::Tensor;
@@ -395,7 +395,12 @@ fn stage_schedule(c: &mut Cursor<'_>) -> Parsed<StageSchedule> {
     let lanes = c.size("a number of lanes")?;
     c.expect_word("broadcast")?;
     let row_operand = c.size("the operand, 0 or 1")?;
-    Ok(StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack: c.eat_word("pack") })
+    let pack = match c.eat_word("pack") {
+        false => Packed::Neither,
+        true if c.eat_word("both") => Packed::Both,
+        true => Packed::Vectors,
+    };
+    Ok(StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{
     Access, Affine, Axis, Body, Buffer, BufferId, BufferKind, Extent, Fold, FoldKind, FoldOp, Guard,
-    Indirect, Inst, InstKind, Kernel, KernelFunction, Schedule, Stage, StageSchedule, Store,
+    Indirect, Inst, InstKind, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, Store,
 };
 use crate::tensor::{Scalar, Tensor};
 use crate::text::quote;
@@ -282,7 +282,11 @@ impl Display for StageSchedule {
             StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack } => write!(
                 f,
                 "tile rows i{row_axis} by {rows} cols i{col_axis} by {cols} lanes {lanes} broadcast {row_operand}{}",
-                if pack { " pack" } else { "" }
+                match pack {
+                    Packed::Neither => "",
+                    Packed::Vectors => " pack",
+                    Packed::Both => " pack both",
+                }
             ),
         }
     }

@@ -5,8 +5,10 @@ use cranelift_entity::EntityRef;
 use super::CHUNK_CYCLES;
 use super::cost::Model;
 use super::tile::joined_rows;
-use crate::codegen::{Vectors, dependencies, fold_operands};
-use crate::kernel::{Axis, BufferKind, Chunks, Kernel, KernelFunction, Schedule, Stage, StageSchedule, most};
+use crate::codegen::{Vectors, dependencies, fold_operands, panel_blocks};
+use crate::kernel::{
+    Axis, BufferKind, Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most,
+};
 
 /// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
 const MAX_CHUNKS: usize = 64;
@@ -16,6 +18,8 @@ const LOCAL_BYTES: usize = 256 << 10;
 const ROWS_PER_PANEL: usize = 640;
 /// Rows of a chunk that are better than one thread, where nothing else can be cut.
 const FEW_ROWS: usize = 64;
+/// What reading, or packing, the rows of a tile anew for each block of columns adds to its time.
+const AGAIN: [f64; 2] = [0.05, 0.25];
 /// Chunks along a less suitable axis must be so many times as even.
 const BETTER: f64 = 1.1;
 /// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
@@ -80,7 +84,24 @@ pub(super) fn choose_chunks(
         (row.0 < axis_count && joined.is_empty()).then(|| (row.0, least.next_multiple_of(row.1)))
     };
     let mut best: Option<(f64, Chunks)> = None;
-    let columns = columns.and_then(|(axis, unit)| cut(axis, unit));
+    let columns = columns.and_then(|(axis, cols)| {
+        // What is read of rows serves all blocks of a panel, so a chunk has several: but leaves some for other threads.
+        let of_stage = most(&[kernel.axes.as_slice(), &stage.axes].concat());
+        let panel = panel_blocks(stage.fold.as_ref(), schedule, &of_stage);
+        let blocks = extents[axis].div_ceil(cols);
+        let held = blocks / bytes.div_ceil(LOCAL_BYTES).max(1);
+        let limit = panel.min(blocks.div_ceil(2)).min(held).max(1);
+        let again = match schedule {
+            StageSchedule::Tile { pack: Packed::Both, .. } => AGAIN[1],
+            _ => AGAIN[0],
+        };
+        let share = |chunks: &Chunks, group: usize| {
+            evenness(extents[axis], chunks.block) / (1.0 + again / group as f64)
+        };
+        let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, cols * group)?)));
+        let best = groups.max_by(|(a, x), (b, y)| share(x, *a).total_cmp(&share(y, *b)));
+        best.map(|(_, chunks)| chunks)
+    });
     let others = others.filter_map(|(axis, least)| cut_evenly(axis, least));
     let of_rows = rows(least(row.0)).and_then(|(axis, unit)| cut(axis, unit));
     for chunks in columns.into_iter().chain(others).chain(of_rows) {
@@ -109,7 +130,7 @@ fn chunk_unit(stages: &[StageSchedule], axis: Axis, extent: usize) -> usize {
 /// Whether chunks along an axis would each pack the same panel.
 fn repacks(stage: &Stage, schedule: &StageSchedule, axis: Axis) -> bool {
     match (schedule, &stage.fold) {
-        (&StageSchedule::Tile { row_operand, pack: true, .. }, Some(fold)) => {
+        (&StageSchedule::Tile { row_operand, pack: Packed::Vectors | Packed::Both, .. }, Some(fold)) => {
             let operands = fold.accumulators.first().map_or(vec![], |a| fold_operands(a.op));
             let depends = dependencies(&fold.body);
             operands.get(1 - row_operand).is_some_and(|s| depends[s.index()] & (1 << axis) == 0)

@@ -6,7 +6,7 @@ use super::cost::{Leaf, Model};
 use super::tile::{Pack, TileCost};
 use super::{CHUNK_CYCLES, Cost, schedule_stage};
 use crate::codegen::Target;
-use crate::kernel::{Kernel, KernelFunction, StageSchedule};
+use crate::kernel::{Kernel, KernelFunction, Packed, StageSchedule};
 
 /// What was chosen for every stage of a scheduled function and why, a comment a line: cycles by the cost model, and for
 /// contractions the tile, whether an operand is packed, and what these take.
@@ -57,9 +57,17 @@ fn tile(schedule: &StageSchedule, cost: &TileCost) -> String {
         }
         Some(Pack::Rows(rows)) => format!("operand {vectors} is packed, for {rows} rows use it"),
     };
+    let other = match schedule {
+        StageSchedule::Tile { pack: Packed::Both, .. } => {
+            format!(
+                ", and operand {row_operand}, for lines of its elements are in no near cache at their next use"
+            )
+        }
+        _ => String::new(),
+    };
     let TileCost { contraction, packing, stores, .. } = cost;
     format!(
-        "tiles of {rows} x {cols} along i{row_axis} and i{col_axis}, {accumulators} accumulators of {lanes} lanes; {pack}; \
+        "tiles of {rows} x {cols} along i{row_axis} and i{col_axis}, {accumulators} accumulators of {lanes} lanes; {pack}{other}; \
          {contraction:.1} cycles a point, {packing:.1} of packing, {stores:.1} of stores"
     )
 }

@@ -115,7 +115,7 @@ mod tests {
     use super::chunks::CHUNK_UNIT;
     use super::*;
     use crate::codegen::Vectors;
-    use crate::kernel::parse;
+    use crate::kernel::{Packed, parse};
 
     fn scheduled(text: &str) -> Schedule {
         scheduled_for(level("x86-64-v2"), text)
@@ -212,10 +212,10 @@ mod tests {
             row_operand: row_axis,
             pack,
         };
-        assert_eq!(stages, [tile(0, false)]);
+        assert_eq!(stages, [tile(0, Packed::Neither)]);
         // Where neither operand can be read by vectors, the smaller one is packed.
-        assert_eq!(contraction(8, 32, true).stages, [tile(1, true)]);
-        assert_eq!(contraction(96, 32, true).stages, [tile(0, true)]);
+        assert_eq!(contraction(8, 32, true).stages, [tile(1, Packed::Vectors)]);
+        assert_eq!(contraction(96, 32, true).stages, [tile(0, Packed::Vectors)]);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use cranelift_entity::{EntityRef, SecondaryMap};
 use super::cost::Model;
 use crate::codegen::{Axes, accumulators_fit, dependencies, fold_operands, joined};
 use crate::kernel::{
-    Access, Affine, Axis, Body, BufferId, Fold, FoldKind, FoldOp, InstKind, ScalarId, StageSchedule, points,
+    Access, Affine, Axis, Body, BufferId, Fold, FoldKind, FoldOp, InstKind, Packed, ScalarId, StageSchedule,
+    points,
 };
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
@@ -24,15 +25,23 @@ const LOAD: f64 = 0.25;
 const FMA: f64 = 0.6;
 /// Cycles of a value that is packed, from consecutive memory and from anywhere.
 const PACK: [f64; 2] = [0.4, 1.5];
+/// Cycles of a value of the row operand that is packed from consecutive memory, a few at a time.
+const PACK_ROWS_CYCLES: f64 = 0.6;
 /// Cycles that a row operand adds to each multiplication and addition of vectors if it is consecutive along the rows but not
 /// along the fold, and if its elements along the fold moreover compete for lines of the cache.
 const STRIDED_ROWS: [f64; 2] = [0.1, 0.6];
 /// Cycles that each row adds if it is consecutive along neither, so that every element is in a cache line of its own.
-const LINE: f64 = 1.0;
+const LINE_CYCLES: f64 = 1.0;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 /// Costs that differ by less than this part are alike.
 const ALIKE: f64 = 0.01;
 /// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride.
 const PACK_ROWS: usize = 32;
+/// Bytes of the first-level cache.
+const NEAR: usize = 32 << 10;
+/// Blocks of columns that a panel is thought to have, where there are as many.
+const BLOCKS: usize = 3;
 /// Bytes from one row of an operand to the next where rows compete for the same lines of the first-level cache.
 const CONFLICT: i64 = 4096;
 
@@ -183,9 +192,18 @@ impl Candidate<'_> {
         // Fewer accumulators do not keep the units busy.
         let chains = (rows.min(shape.rows) * pieces.min(shape.vectors)) as f64;
         let busy = (chains / CHAINS as f64).min(1.0);
+        // Rows of a few elements of a line each, of which the next rows use the others: they are packed if the lines are gone by then.
+        let touched = LINE_BYTES + bytes * pieces.min(shape.vectors);
+        let blocks = pieces.div_ceil(shape.vectors).min(BLOCKS);
+        let pack_rows = pack.is_some()
+            && strided.is_some()
+            && self.row_stride(model) == 1
+            && blocks > 1
+            && elements * touched as f64 > NEAR as f64;
         let strided = match strided {
+            Some(_) if pack_rows => 0.0,
             Some(cycles) if self.row_stride(model) == 1 => cycles,
-            Some(cycles) => cycles.max(LINE / pieces.min(shape.vectors) as f64),
+            Some(cycles) => cycles.max(LINE_CYCLES / pieces.min(shape.vectors) as f64),
             None => 0.0,
         };
         let contraction = (FMA / busy + strided) * elements * pieces as f64 / cols as f64;
@@ -194,6 +212,9 @@ impl Candidate<'_> {
         } else {
             0.0
         };
+        let columns = blocks * shape.vectors * self.lanes;
+        let packing =
+            packing + if pack_rows { PACK_ROWS_CYCLES * elements / columns.min(cols) as f64 } else { 0.0 };
         let stores =
             model.stage.stores.iter().map(|s| match model.stride(s.buffer, &s.index, self.col_axis) == 1 {
                 true => 1.0 / self.lanes as f64,
@@ -206,7 +227,11 @@ impl Candidate<'_> {
             cols: self.lanes * shape.vectors,
             lanes: self.lanes,
             row_operand: self.row_operand,
-            pack: pack.is_some(),
+            pack: match (pack, pack_rows) {
+                (None, _) => Packed::Neither,
+                (Some(_), false) => Packed::Vectors,
+                (Some(_), true) => Packed::Both,
+            },
         };
         (schedule, TileCost { contraction, packing, stores: stores.sum(), pack })
     }

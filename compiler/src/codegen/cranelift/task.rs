@@ -63,5 +63,5 @@ fn load_parameters(
     let worker = builder.ins().uextend(types::I64, worker);
     let offset = builder.ins().imul(worker, stride);
     let worker = builder.ins().iadd(base, offset);
-    (context, Bases { buffers, panel: None, batch }, Parameters { begin, end, worker })
+    (context, Bases { buffers, panels: [None; 2], batch }, Parameters { begin, end, worker })
 }

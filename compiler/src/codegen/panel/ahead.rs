@@ -7,7 +7,7 @@ use super::{LINE, Panel};
 use crate::codegen::access::FlatAccess;
 use crate::codegen::emitter::VectorEmitter;
 use crate::codegen::loops::Emission;
-use crate::codegen::plan::{BodyPlan, Vector};
+use crate::codegen::plan::BodyPlan;
 use crate::codegen::point::{Coord, Point};
 use crate::codegen::stage::StageCode;
 use crate::kernel::{Axis, StageSchedule};
@@ -29,6 +29,8 @@ pub(in crate::codegen) struct Ahead {
     each: usize,
     /// Elements of the fold in a segment.
     pub(in crate::codegen) segment: usize,
+    /// Columns from a block to the one in its place in the next panel.
+    next: usize,
 }
 
 impl<'k, W: Copy> Panel<'k, W> {
@@ -36,7 +38,6 @@ impl<'k, W: Copy> Panel<'k, W> {
     pub(in crate::codegen) fn ahead<E: VectorEmitter<Word = W>>(
         &self,
         code: &StageCode<'k, E>,
-        vector: Option<Vector>,
         rows: usize,
     ) -> Option<Ahead> {
         let &StageSchedule::Tile { row_axis, rows: tile_rows, .. } = code.schedule else { return None };
@@ -45,7 +46,7 @@ impl<'k, W: Copy> Panel<'k, W> {
             return None;
         }
         let elements = elements.most();
-        let cols = code.extents[self.col_axis];
+        let cols = code.extents[self.axis];
         let bytes = elements.saturating_mul(cols).saturating_mul(self.shape.dtype.bytes());
         // With more rows than elements, copying is a small part of the work.
         let is_worth_it = bytes > NEAR && rows >= 2 * tile_rows && elements >= rows;
@@ -55,18 +56,20 @@ impl<'k, W: Copy> Panel<'k, W> {
             return None;
         }
         let around = code.surroundings();
-        let plan = BodyPlan::new(&self.fold.body, vec![self.operand], &around, vector);
+        let plan = BodyPlan::new(&self.fold.body, vec![self.operand], &around, self.vector);
         let is_apart = |access: &&FlatAccess| access.bytes.factor(self.first_axis) >= LINE;
         let accesses: Vec<_> = plan.vector_loads().map(|(a, _)| a).filter(is_apart).cloned().collect();
         let per_row = elements / rows;
         let asked = per_row * tile_rows;
         let each = (SEGMENT * asked).div_ceil(elements);
         let segment = elements / asked.div_ceil(each);
+        let next = self.shape.all_cols().min(code.spans[self.axis].length.most());
         (!accesses.is_empty()).then_some(Ahead {
+            next,
             accesses,
             fold_axis: self.first_axis,
             row_axis,
-            col_axis: self.col_axis,
+            col_axis: self.axis,
             per_row,
             each,
             segment,
@@ -75,7 +78,8 @@ impl<'k, W: Copy> Panel<'k, W> {
 }
 
 impl Ahead {
-    /// Asks, in a segment of the fold of a tile that starts at a point, for some elements of the columns behind a block's.
+    /// Asks, in a segment of the fold of a tile that starts at a point, for some elements of the next panel's block in the place
+    /// of this one.
     pub(in crate::codegen) fn ask<E: VectorEmitter>(
         &self,
         emission: &mut Emission<E>,
@@ -97,7 +101,7 @@ impl Ahead {
                 let bytes = width * access.dtype.bytes();
                 for line in 0..bytes.div_ceil(LINE as usize) {
                     let elements = line * LINE as usize / access.dtype.bytes();
-                    point[self.col_axis] = col.plus((width + elements) as i64);
+                    point[self.col_axis] = col.plus((self.next + elements) as i64);
                     let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
                     emission.e.prefetch(address, offset);
                 }

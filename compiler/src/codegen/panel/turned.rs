@@ -11,18 +11,19 @@ use crate::codegen::stage::StageCode;
 use crate::kernel::Axis;
 
 impl<'k, W: Copy> Panel<'k, W> {
-    /// Emits the copy for a block of columns in squares, where the fold has these axes; or does nothing and says so where
+    /// Emits the copy for a block of columns, or of rows, in squares, where the fold has these axes; or does nothing and says so where
     /// vectors along the columns are better, or squares cannot be turned.
     pub(super) fn pack_turned<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
         code: &StageCode<'k, E>,
-        vector: Option<Vector>,
         point: &Point<W>,
-        (col, width): (Coord<W>, usize),
+        (start, width): (Coord<W>, usize),
         axes: &[(Axis, Span<W>)],
     ) -> bool {
-        let (Some(vector), Some((&(inner, span), outer))) = (vector, axes.split_last()) else { return false };
+        let (Some(vector), Some((&(inner, span), outer))) = (self.vector, axes.split_last()) else {
+            return false;
+        };
         let lanes = vector.lanes;
         let around = code.surroundings();
         let plan = |vector| BodyPlan::new(&self.fold.body, vec![self.operand], &around, Some(vector));
@@ -42,7 +43,7 @@ impl<'k, W: Copy> Panel<'k, W> {
                     let rows: Vec<E::Value> = (0..lanes)
                         .map(|n| {
                             // Columns that there are not are the last one again.
-                            at[self.col_axis] = col.plus((first + n.min(count - 1)) as i64);
+                            at[self.axis] = start.plus((first + n.min(count - 1)) as i64);
                             let site = Site {
                                 bases: &emission.bases,
                                 point: &at,
@@ -53,7 +54,7 @@ impl<'k, W: Copy> Panel<'k, W> {
                             values[0].vector(&mut emission.e, ty)
                         })
                         .collect();
-                    at[self.col_axis] = col.plus(first as i64);
+                    at[self.axis] = start.plus(first as i64);
                     let turned = emission.e.transposed(ty, &rows);
                     for (n, value) in turned.into_iter().take(size).enumerate() {
                         at[inner] = coord.plus(n as i64);

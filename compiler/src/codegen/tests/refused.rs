@@ -7,7 +7,7 @@ use cranelift_object::{ObjectBuilder, ObjectModule};
 use crate::codegen::kernel::{KnownCode, dump, emit_kernel};
 use crate::codegen::testing::{function, schedule, scheduled, strip};
 use crate::codegen::{CodegenError, Target};
-use crate::kernel::{KernelFunction, StageSchedule, UnaryOp, fixed};
+use crate::kernel::{KernelFunction, Packed, StageSchedule, UnaryOp, fixed};
 
 const ROUNDS: &str = r#"kernels @t {
   buffer buf0 "x" : f32[40,20] param 0
@@ -34,7 +34,7 @@ const ROUNDS: &str = r#"kernels @t {
 }"#;
 
 fn tile(rows: usize, cols: usize, lanes: usize) -> StageSchedule {
-    StageSchedule::Tile { row_axis: 0, col_axis: 1, rows, cols, lanes, row_operand: 0, pack: true }
+    StageSchedule::Tile { row_axis: 0, col_axis: 1, rows, cols, lanes, row_operand: 0, pack: Packed::Vectors }
 }
 
 fn refusal(f: &KernelFunction, target: &Target) -> String {

@@ -4,13 +4,13 @@ use crate::codegen::testing::Inputs;
 use crate::codegen::testing::{
     assert_same, check, expected, function, plain, results, schedule, scheduled, targets,
 };
-use crate::kernel::{Schedule, StageSchedule};
+use crate::kernel::{Packed, Schedule, StageSchedule};
 
 /// Tiles for a contraction whose rows are on the first axis and columns on the second, and the other way round.
 fn schedules(lanes: usize) -> Vec<Schedule> {
     let mut all = Vec::new();
     for swapped in [false, true] {
-        for pack in [false, true] {
+        for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
             let wide = [8, 16].map(|lanes| (3, 2 * lanes, lanes));
             let shapes = [(4, 2 * lanes, lanes), (3, lanes, lanes), (2, 3, 1)];
             for (rows, cols, lanes) in shapes.into_iter().chain(wide) {
@@ -98,7 +98,9 @@ fn tiles_of_several_lines() {
         for target in targets() {
             let lanes = target.lanes(crate::types::DType::F32);
             let expected = expected(&f, &target, Inputs::Rule(plain));
-            for (rows, pack) in [(4, true), (4, false), (6, true), (8, false)] {
+            for (rows, pack) in
+                [(4, Packed::Vectors), (4, Packed::Neither), (6, Packed::Both), (8, Packed::Neither)]
+            {
                 let tile = StageSchedule::Tile {
                     row_axis: 2,
                     col_axis: 3,
@@ -136,7 +138,7 @@ fn tiles_of_every_size() {
                 let cols = lanes * vectors + 1 + (5 * rows + vectors) % (lanes * vectors);
                 let f = function(&matmul("f32", (rows + rows.div_ceil(2), cols, 5), 1, rows % 2 == 0));
                 let expected = expected(&f, &target, Inputs::Rule(plain));
-                for pack in [false, true] {
+                for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
                     let tile = StageSchedule::Tile {
                         row_axis: 0,
                         col_axis: 1,
@@ -170,7 +172,7 @@ fn tiles_that_ask_for_the_next_panel() {
                 cols: 2 * lanes,
                 lanes,
                 row_operand: 0,
-                pack: true,
+                pack: Packed::Vectors,
             };
             for chunks in [None, Some((0, 8)), Some((1, 320))] {
                 let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
@@ -183,6 +185,58 @@ fn tiles_that_ask_for_the_next_panel() {
             }
         }
     }
+}
+
+/// Panels of several blocks of columns, of which chunks have several and the last one less; and, with more elements, several parts
+/// of the fold, between which accumulators are kept for the rows of all lines.
+#[test]
+fn panels_of_several_blocks() {
+    let wide: Vec<_> = targets().into_iter().filter(|t| t.vectors().tile_registers().is_some()).collect();
+    for (elements, cols) in [(2100, 100), (5200, 52)] {
+        let f = function(&lines(2, 5, cols, elements));
+        for target in &wide {
+            let lanes = target.lanes(crate::types::DType::F32);
+            let expected = expected(&f, target, Inputs::Rule(plain));
+            for pack in [Packed::Vectors, Packed::Both] {
+                let tile = StageSchedule::Tile {
+                    row_axis: 1,
+                    col_axis: 2,
+                    rows: 3,
+                    cols: 2 * lanes,
+                    lanes,
+                    row_operand: 0,
+                    pack,
+                };
+                for chunks in [None, Some((0, 1)), Some((2, 6 * lanes)), Some((2, 41))] {
+                    let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
+                    let found = results(&f, target, Inputs::Rule(plain));
+                    assert_same(&format!("{elements} {pack:?} {chunks:?}"), &found, &expected);
+                }
+            }
+        }
+    }
+}
+
+/// A product of lines of rows with a matrix that all of them share. Rows are consecutive along themselves.
+fn lines(count: usize, rows: usize, cols: usize, elements: usize) -> String {
+    format!(
+        r#"kernels @t {{
+  buffer buf0 "a" : f32[{count},{elements},{rows}] param 0
+  buffer buf1 "b" : f32[{elements},{cols}] param 1
+  buffer buf2 "c" : f32[{count},{cols},{rows}] result 0
+  kernel k0 (i0 < {count}, i1 < {rows}, i2 < {cols}) {{
+    stage {{
+      fold reduce (i3 < {elements}) {{
+        s0 = load buf0[i0, i3, i1] : f32
+        s1 = load buf1[i3, i2] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      store s0, buf2[i0, i2, i1]
+    }}
+  }}
+}}"#
+    )
 }
 
 /// Accumulators of one tile that take more than a page of the stack.
@@ -199,7 +253,7 @@ fn tiles_that_no_registers_hold() {
             cols: 4 * lanes,
             lanes,
             row_operand: 0,
-            pack: false,
+            pack: Packed::Neither,
         };
         let f = scheduled(&f, &schedule(None, &[tile]));
         let found = results(&f, &target, Inputs::Rule(plain));
@@ -224,7 +278,7 @@ fn folds_that_are_run_in_parts() {
         cols: 8,
         lanes: 4,
         row_operand: 0,
-        pack: true,
+        pack: Packed::Vectors,
     };
     // 519 rows are more than are kept, and 5 of a tile divide neither.
     for (size, partials) in [((5, 13, 1030), 1), ((6, 3, 1536), 1), ((5, 9, 1100), 8), ((519, 2, 600), 1)] {
@@ -256,7 +310,10 @@ fn convolution_with_padding() {
     let f = function(text);
     let mut schedules = vec![schedule(None, &[StageSchedule::Scalar])];
     for (row_axis, col_axis) in [(1, 3), (1, 2), (2, 3)] {
-        for pack in [false, row_axis == 1] {
+        for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
+            if pack != Packed::Neither && row_axis != 1 {
+                continue;
+            }
             let tile =
                 StageSchedule::Tile { row_axis, col_axis, rows: 4, cols: 8, lanes: 4, row_operand: 0, pack };
             schedules.push(schedule(Some((1, 2)), std::slice::from_ref(&tile)));

@@ -33,7 +33,7 @@ pub(in crate::codegen) fn assemble_task(level: Level, task: &Task<'_>) -> Vec<u8
         let offset = e.general2(Opcode::Imul_r64_rm64, worker, stride);
         let worker = e.words.word(Sum::reg(base).plus(&Sum::reg(offset)));
         let parameters = Parameters { begin: e.word_of(begin), end: e.word_of(end), worker };
-        let mut emission = Emission { e, bases: Bases { buffers, panel: None, batch } };
+        let mut emission = Emission { e, bases: Bases { buffers, panels: [None; 2], batch } };
         task.emit(&mut emission, &parameters);
         e = emission.e;
     }
