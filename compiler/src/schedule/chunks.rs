@@ -12,6 +12,8 @@ use crate::kernel::{
 
 /// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
 const MAX_CHUNKS: usize = 64;
+/// Fewer chunks than this are a power of two, so that two or four threads share them evenly.
+const FEW_CHUNKS: usize = 8;
 /// Bytes of local buffers of a chunk that stay in the second-level cache.
 const LOCAL_BYTES: usize = 256 << 10;
 /// Rows of a chunk for which packing a panel is worth it: that takes as long as a few of them.
@@ -33,7 +35,11 @@ pub(super) fn choose_chunks(
     cycles: f64,
     vectors: Vectors,
 ) -> Option<Chunks> {
-    let wanted = ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS);
+    let wanted = match ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS) {
+        // Of three chunks, one of two threads runs two.
+        few @ ..FEW_CHUNKS => 1 << few.ilog2(),
+        many => many,
+    };
     let (bytes, extents) = (local_bytes(f, kernel), most(&kernel.axes));
     let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
     // Of so many coordinates, about, and about equal.

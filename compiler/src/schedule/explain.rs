@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::cost::{Leaf, Model};
 use super::tile::{Pack, TileCost};
-use super::{CHUNK_CYCLES, Cost, schedule_stage};
+use super::{Cost, TWO_CHUNKS, schedule_stage};
 use crate::codegen::Target;
 use crate::kernel::{Kernel, KernelFunction, Packed, StageSchedule};
 
@@ -87,8 +87,8 @@ fn threads(kernel: &Kernel, cycles: f64) -> String {
     let chunks: String = [chunks].into_iter().chain(each).collect();
     match kernel.schedule.threads {
         true => format!("{cycles:.0} cycles, {chunks} for the threads"),
-        false if cycles < CHUNK_CYCLES => {
-            format!("{cycles:.0} cycles, {chunks}; a second thread pays from {CHUNK_CYCLES:.0} on")
+        false if cycles < TWO_CHUNKS => {
+            format!("{cycles:.0} cycles, {chunks}; a second thread pays from {TWO_CHUNKS:.0} on")
         }
         false => format!("{cycles:.0} cycles, {chunks} on one thread"),
     }

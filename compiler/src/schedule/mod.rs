@@ -22,8 +22,11 @@ use chunks::{choose_chunks, choose_each};
 use cost::{Leaf, Model};
 use tile::TileCost;
 
-/// Work that is worth a chunk of its own: about 20 µs.
-const CHUNK_CYCLES: f64 = 70_000.0;
+/// Work that is worth a chunk of its own: about 10 µs. A thread that spins takes it up within one µs, and what it reads from
+/// the cache of another thread takes about as long again.
+const CHUNK_CYCLES: f64 = 35_000.0;
+/// Work for which a second thread pays.
+const TWO_CHUNKS: f64 = 2.0 * CHUNK_CYCLES;
 
 /// What a person may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ fn schedule_kernel(
         stages.push(schedule);
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
-    let threads = options.threads && chunks.is_some() && cycles >= CHUNK_CYCLES;
+    let threads = options.threads && chunks.is_some() && cycles >= TWO_CHUNKS;
     let mut schedule = Schedule { chunks, each: vec![], threads, stages };
     choose_each(f, kernel, &mut schedule);
     schedule
