@@ -11,6 +11,9 @@ use super::wide::Level;
 use super::{CodegenError, Vectors};
 use crate::types::DType;
 
+/// Registers of aarch64, of 32, that tiles fill through Cranelift: tiles of 6×16 f32, whose loop spills nothing.
+const AARCH64_TILE_REGISTERS: usize = 30;
+
 /// A triple with a CPU level that fits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -126,7 +129,9 @@ impl Target {
         let has_vectors =
             x86 || matches!(target.triple.architecture, Architecture::Aarch64(_)) || has("has_v");
         if has_vectors {
-            target.vectors = Vectors::Cranelift { partial: false };
+            let is_arm = matches!(target.triple.architecture, Architecture::Aarch64(_));
+            let registers = is_arm.then_some(AARCH64_TILE_REGISTERS);
+            target.vectors = Vectors::Cranelift { partial: false, registers };
         }
         // Registers that a function must keep are those of System V.
         if target.call_conv() == CallConv::SystemV && features.contains(CpuLevel::X86_64V3.features()) {

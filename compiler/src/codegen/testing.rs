@@ -251,7 +251,7 @@ pub(super) fn targets() -> Vec<Target> {
         Vectors::None | Vectors::Cranelift { .. } | Vectors::Wide(Level::Avx2) => {}
     }
     if host.vectors() != Vectors::None {
-        let vectors = [false, true].map(|partial| Vectors::Cranelift { partial });
+        let vectors = [false, true].map(|partial| Vectors::Cranelift { partial, registers: None });
         targets.extend(vectors.map(|vectors| host.clone().with_vectors(vectors)));
     }
     if cfg!(target_arch = "x86_64") {

@@ -18,6 +18,8 @@ pub enum Vectors {
         /// Whether some lanes of a vector can be loaded and stored on their own. They can, but that takes an
         /// instruction for each of them, so no target says so but those of tests.
         partial: bool,
+        /// How many registers a tile may fill without Cranelift spilling any; `None` where that depends on more than their number.
+        registers: Option<usize>,
     },
     /// AVX2 or AVX-512, through an assembler of our own.
     Wide(wide::Level),
@@ -47,7 +49,8 @@ impl Vectors {
     /// How many registers a tile may fill; `None` if what it may fill is not known.
     pub(crate) fn tile_registers(self) -> Option<usize> {
         match self {
-            Vectors::None | Vectors::Cranelift { .. } => None,
+            Vectors::None => None,
+            Vectors::Cranelift { registers, .. } => registers,
             Vectors::Wide(level) => Some(level.registers()),
         }
     }
@@ -56,7 +59,7 @@ impl Vectors {
     pub(super) fn has_memory(self, dtype: DType, lanes: usize, active: usize) -> bool {
         match self {
             Vectors::None => false,
-            Vectors::Cranelift { partial } => {
+            Vectors::Cranelift { partial, .. } => {
                 cranelift::has_vector_memory(dtype, lanes) && (partial || active == lanes)
             }
             Vectors::Wide(level) => level.fits(dtype, lanes),
@@ -88,7 +91,7 @@ impl Vectors {
         match self {
             Vectors::None => false,
             // It does not take fewer there.
-            Vectors::Cranelift { partial } => {
+            Vectors::Cranelift { partial, .. } => {
                 partial && cranelift::fits(dtype, lanes) && dtype != DType::Bool
             }
             Vectors::Wide(level) => level.has_transpose(dtype, lanes),
@@ -105,7 +108,7 @@ impl Vectors {
     pub(crate) fn has_partial(self) -> bool {
         match self {
             Vectors::None => false,
-            Vectors::Cranelift { partial } => partial,
+            Vectors::Cranelift { partial, .. } => partial,
             Vectors::Wide(_) => true,
         }
     }

@@ -289,7 +289,7 @@ mod tests {
   }
 }"#;
         assert_eq!(scheduled(text).stages, [StageSchedule::Scalar]);
-        let partial = level("x86-64-v2").with_vectors(Vectors::Cranelift { partial: true });
+        let partial = level("x86-64-v2").with_vectors(Vectors::Cranelift { partial: true, registers: None });
         assert_eq!(scheduled_for(partial, text).stages, [StageSchedule::Strip { axis: 1, lanes: 4 }]);
         // Of the vectors that hold a row, the smallest.
         assert_eq!(
