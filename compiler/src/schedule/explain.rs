@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::cost::{Leaf, Model};
 use super::tile::{Pack, TileCost};
-use super::{Cost, TWO_CHUNKS, schedule_stage};
+use super::{Cost, schedule_stage, two_threads_pay};
 use crate::codegen::Target;
 use crate::kernel::{Kernel, KernelFunction, Packed, StageSchedule};
 
@@ -15,7 +15,7 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
     let mut say =
         |line: std::fmt::Arguments<'_>| writeln!(text, "; {line}").expect("texts can be written to");
     for kernel in &f.kernels {
-        let mut cycles = 0.0;
+        let (mut cycles, mut written) = (0.0, 0.0);
         for (n, stage) in kernel.stages.iter().enumerate() {
             let model = Model { f, kernel, stage, vectors: target.vectors() };
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
@@ -25,6 +25,7 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
                 cost = Cost::Leaf(model.leaf(Leaf::Point));
             }
             cycles += cost.cycles() * model.points();
+            written += model.written() * model.points();
             let what = match (schedule, &cost) {
                 (schedule @ StageSchedule::Tile { .. }, Cost::Tile(cost)) => tile(schedule, cost),
                 (StageSchedule::Strip { axis, lanes }, _) => {
@@ -38,7 +39,7 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
             };
             say(format_args!("{} stage {n}: {what}", kernel.name));
         }
-        say(format_args!("{}: {}", kernel.name, threads(kernel, cycles)));
+        say(format_args!("{}: {}", kernel.name, threads(kernel, cycles, two_threads_pay(written))));
     }
     text
 }
@@ -72,7 +73,7 @@ fn tile(schedule: &StageSchedule, cost: &TileCost) -> String {
     )
 }
 
-fn threads(kernel: &Kernel, cycles: f64) -> String {
+fn threads(kernel: &Kernel, cycles: f64, pays: f64) -> String {
     let chunks = match kernel.schedule.chunks {
         Some(chunks) => {
             format!(
@@ -87,8 +88,8 @@ fn threads(kernel: &Kernel, cycles: f64) -> String {
     let chunks: String = [chunks].into_iter().chain(each).collect();
     match kernel.schedule.threads {
         true => format!("{cycles:.0} cycles, {chunks} for the threads"),
-        false if cycles < TWO_CHUNKS => {
-            format!("{cycles:.0} cycles, {chunks}; a second thread pays from {TWO_CHUNKS:.0} on")
+        false if cycles < pays => {
+            format!("{cycles:.0} cycles, {chunks}; a second thread pays from {pays:.0} on")
         }
         false => format!("{cycles:.0} cycles, {chunks} on one thread"),
     }

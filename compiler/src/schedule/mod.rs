@@ -25,8 +25,11 @@ use tile::TileCost;
 /// Work that is worth a chunk of its own: about 10 µs. A thread that spins takes it up within one µs, and what it reads from
 /// the cache of another thread takes about as long again.
 const CHUNK_CYCLES: f64 = 35_000.0;
-/// Work for which a second thread pays.
-const TWO_CHUNKS: f64 = 2.0 * CHUNK_CYCLES;
+/// Cycles that a second thread adds for each byte that a kernel writes: half of what is written is then in the cache of another
+/// core than that of the thread that reads it next.
+const FETCH: f64 = 0.05;
+/// Bytes that stay in the cache of a core; what is more comes from farther away anyway.
+const CORE_BYTES: f64 = (512 << 10) as f64;
 
 /// What a person may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ fn schedule_kernel(
     options: &ScheduleOptions,
 ) -> Schedule {
     let mut stages = Vec::new();
-    let mut cycles = 0.0;
+    let (mut cycles, mut written) = (0.0, 0.0);
     for stage in &kernel.stages {
         let model = Model { f, kernel, stage, vectors: target.vectors() };
         let (schedule, cost) = match options.vectors {
@@ -71,13 +74,19 @@ fn schedule_kernel(
             false => (StageSchedule::Scalar, Cost::Leaf(model.leaf(Leaf::Point))),
         };
         cycles += cost.cycles() * model.points();
+        written += model.written() * model.points();
         stages.push(schedule);
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
-    let threads = options.threads && chunks.is_some() && cycles >= TWO_CHUNKS;
+    let threads = options.threads && chunks.is_some() && cycles >= two_threads_pay(written);
     let mut schedule = Schedule { chunks, each: vec![], threads, stages };
     choose_each(f, kernel, &mut schedule);
     schedule
+}
+
+/// The cycles from which on two threads are better than one at a kernel that writes so many bytes.
+fn two_threads_pay(written: f64) -> f64 {
+    2.0 * CHUNK_CYCLES + FETCH * written.min(CORE_BYTES)
 }
 
 /// Cycles per point of a stage.
