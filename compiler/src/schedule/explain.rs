@@ -19,9 +19,9 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
         for (n, stage) in kernel.stages.iter().enumerate() {
             let model = Model { f, kernel, stage, vectors: target.vectors() };
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
-            let (best, mut cost) = schedule_stage(&model);
-            if best != *schedule {
-                // Code for vectors would have been too long.
+            let (_, mut cost) = schedule_stage(&model);
+            if *schedule == StageSchedule::Scalar {
+                // Code for vectors may have been too long.
                 cost = Cost::Leaf(model.leaf(Leaf::Point));
             }
             cycles += cost.cycles() * model.points();

@@ -17,7 +17,7 @@ mod tile;
 pub use explain::explain;
 
 use crate::codegen::{Target, check};
-use crate::kernel::{Kernel, KernelFunction, Schedule, StageSchedule};
+use crate::kernel::{Chunks, Kernel, KernelFunction, Packed, Schedule, StageSchedule};
 use chunks::{choose_chunks, choose_each};
 use cost::{Leaf, Model};
 use tile::TileCost;
@@ -78,10 +78,24 @@ fn schedule_kernel(
         stages.push(schedule);
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
+    for schedule in &mut stages {
+        pack_rows_for_blocks(schedule, chunks);
+    }
     let threads = options.threads && chunks.is_some() && cycles >= two_threads_pay(written);
     let mut schedule = Schedule { chunks, each: vec![], threads, stages };
     choose_each(f, kernel, &mut schedule);
     schedule
+}
+
+/// Rows are packed for several blocks of columns only: where chunks have a single one, they are read where they are.
+fn pack_rows_for_blocks(schedule: &mut StageSchedule, chunks: Option<Chunks>) {
+    if let (StageSchedule::Tile { col_axis, cols, pack: pack @ Packed::Both, .. }, Some(chunks)) =
+        (schedule, chunks)
+        && chunks.axis == *col_axis
+        && chunks.block < 2 * *cols
+    {
+        *pack = Packed::Vectors;
+    }
 }
 
 /// The cycles from which on two threads are better than one at a kernel that writes so many bytes.
@@ -127,7 +141,7 @@ mod tests {
     use super::chunks::CHUNK_UNIT;
     use super::*;
     use crate::codegen::Vectors;
-    use crate::kernel::{Packed, parse};
+    use crate::kernel::parse;
 
     fn scheduled(text: &str) -> Schedule {
         scheduled_for(level("x86-64-v2"), text)
