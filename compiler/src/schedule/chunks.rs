@@ -21,7 +21,9 @@ const ROWS_PER_PANEL: usize = 640;
 /// Rows of a chunk that are better than one thread, where nothing else can be cut.
 const FEW_ROWS: usize = 64;
 /// What reading, or packing, the rows of a tile anew for each block of columns adds to its time.
-const AGAIN: [f64; 2] = [0.05, 0.25];
+const AGAIN: [f64; 2] = [0.03, 0.4];
+/// Chunks for which threads that are not equally fast wait for one another.
+const TAIL: f64 = 0.5;
 /// Chunks along a less suitable axis must be so many times as even.
 const BETTER: f64 = 1.1;
 /// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
@@ -102,7 +104,8 @@ pub(super) fn choose_chunks(
             _ => AGAIN[0],
         };
         let share = |chunks: &Chunks, group: usize| {
-            evenness(extents[axis], chunks.block) / (1.0 + again / group as f64)
+            let count = extents[axis].div_ceil(chunks.block) as f64;
+            evenness(extents[axis], chunks.block) / ((1.0 + TAIL / count) * (1.0 + again / group as f64))
         };
         let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, cols * group)?)));
         let best = groups.max_by(|(a, x), (b, y)| share(x, *a).total_cmp(&share(y, *b)));
