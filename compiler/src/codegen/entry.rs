@@ -15,23 +15,22 @@
 //!
 //! If extents depend on the batch size, it is the fifth argument.
 //!
+//! The calls of many kernels are functions of their own: see [`calls`](super::calls).
+//!
 //! The plan guarantees that no variable is overwritten before the last check.
 
 use bessemer_runtime::abi::{ABI_VERSION, Context, StateHeader, Status};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{
-    AbiParam, Block, FuncRef, InstBuilder, MemFlagsData, SigRef, Signature, StackSlotData, StackSlotKind,
-    Value, types,
-};
+use cranelift_codegen::ir::{AbiParam, Block, InstBuilder, MemFlagsData, Signature, Value, types};
 use cranelift_entity::SecondaryMap;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module};
 
+use super::calls::{Arguments, Calls};
 use super::fpmode::SavedMode;
 use super::kernel::EmittedKernel;
-use super::task::ChunkCount;
-use super::{CodegenError, Target, fpmode, frame};
-use crate::kernel::{BufferId, BufferKind, Kernel, KernelFunction};
+use super::{CodegenError, Target, fpmode};
+use crate::kernel::{Buffer, BufferId, BufferKind, KernelFunction};
 use crate::memory::{Location, MemoryPlan, VariableCopy};
 use crate::types::DType;
 
@@ -62,10 +61,7 @@ pub fn emit_entry(
     target: &Target,
     parts: &EntryParts<'_>,
 ) -> Result<FuncId, CodegenError> {
-    let mut signature = Signature::new(target.call_conv());
-    let params = 4 + usize::from(parts.function.largest.is_some());
-    signature.params.extend(vec![AbiParam::new(types::I64); params]);
-    signature.returns.push(AbiParam::new(types::I32));
+    let signature = signature(target, parts);
     let func = module.declare_function(parts.symbol, Linkage::Local, &signature)?;
     let constants = define_constants(module, parts)?;
     let mode = fpmode::declare(module, target)?;
@@ -77,16 +73,15 @@ pub fn emit_entry(
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
-    let [ctx, state, scratch, args, ref batch @ ..] = *builder.block_params(entry) else {
-        unreachable!("an entry point has four or five parameters")
-    };
-    let batch = batch.first().copied();
-    return_unless_same_abi(&mut builder, ctx);
+    let arguments = Arguments::of(&builder, entry);
+    return_unless_same_abi(&mut builder, arguments.ctx);
     let mode = mode.enter(module, &mut builder);
     let bad_index = builder.create_block();
     builder.set_cold_block(bad_index);
-    let mut code = EntryCode { parts, constants, builder, ctx, state, scratch, args, batch, mode, bad_index };
-    code.run_kernels(module, target);
+    let mut calls = Calls { parts, constants: &constants, builder: &mut builder, arguments, bad_index };
+    calls.run_all(module, target)?;
+    let Arguments { state, scratch, .. } = arguments;
+    let mut code = EntryCode { parts, builder, state, scratch, mode, bad_index };
     code.copy_variables(target);
     code.finish();
     code.builder.seal_all_blocks();
@@ -95,13 +90,22 @@ pub fn emit_entry(
     Ok(func)
 }
 
+/// The signature of an entry point, and of its parts.
+pub(super) fn signature(target: &Target, parts: &EntryParts<'_>) -> Signature {
+    let mut signature = Signature::new(target.call_conv());
+    let params = 4 + usize::from(parts.function.largest.is_some());
+    signature.params.extend(vec![AbiParam::new(types::I64); params]);
+    signature.returns.push(AbiParam::new(types::I32));
+    signature
+}
+
+/// Where the constants are that kernels read.
+pub(super) type Constants = SecondaryMap<BufferId, Option<DataId>>;
+
 /// Puts the constants that kernels read into read-only data objects.
-fn define_constants(
-    module: &mut dyn Module,
-    parts: &EntryParts<'_>,
-) -> Result<SecondaryMap<BufferId, Option<DataId>>, CodegenError> {
+fn define_constants(module: &mut dyn Module, parts: &EntryParts<'_>) -> Result<Constants, CodegenError> {
     let f = parts.function;
-    let mut constants: SecondaryMap<BufferId, Option<DataId>> = SecondaryMap::new();
+    let mut constants = Constants::new();
     for &buffer in parts.kernels.iter().flat_map(|k| &k.buffers) {
         let id = f.storage(buffer);
         let BufferKind::Constant(tensor) = &f.buffers[id].kind else { continue };
@@ -110,7 +114,7 @@ fn define_constants(
         }
         let name = format!("{}.{id}", parts.symbol);
         let data = module.declare_data(&name, Linkage::Local, false, false)?;
-        let mut bytes = tensor.to_bytes();
+        let mut bytes = with_pitch(tensor.to_bytes(), &f.buffers[id]);
         // An empty object would share its address with the next one, which some linkers refuse.
         bytes.resize(bytes.len().max(1), 0);
         let mut description = DataDescription::new();
@@ -120,6 +124,17 @@ fn define_constants(
         constants[id] = Some(data);
     }
     Ok(constants)
+}
+
+/// Rows as far apart as a buffer has them, where they are dense.
+fn with_pitch(dense: Vec<u8>, buffer: &Buffer) -> Vec<u8> {
+    let (Some(pitch), Some(row)) = (buffer.pitch, buffer.shape.last()) else { return dense };
+    let [row, pitch] = [row.most(), pitch].map(|elements| elements * buffer.dtype.bytes());
+    let mut bytes = vec![0; buffer.bytes()];
+    for (to, from) in bytes.chunks_mut(pitch.max(1)).zip(dense.chunks(row.max(1))) {
+        to[..row].copy_from_slice(from);
+    }
+    bytes
 }
 
 fn return_unless_same_abi(builder: &mut FunctionBuilder<'_>, ctx: Value) {
@@ -133,145 +148,35 @@ fn return_unless_same_abi(builder: &mut FunctionBuilder<'_>, ctx: Value) {
     builder.switch_to_block(go_on);
 }
 
-fn return_status(builder: &mut FunctionBuilder<'_>, status: Status) {
+pub(super) fn return_status(builder: &mut FunctionBuilder<'_>, status: Status) {
     let code = builder.ins().iconst(types::I32, i64::from(status.code()));
     builder.ins().return_(&[code]);
 }
 
 /// Loads a field at an offset in bytes that is small: of a context or a header.
-fn load(builder: &mut FunctionBuilder<'_>, ty: types::Type, base: Value, offset: usize) -> Value {
+pub(super) fn load(builder: &mut FunctionBuilder<'_>, ty: types::Type, base: Value, offset: usize) -> Value {
     builder.ins().load(ty, MemFlagsData::trusted(), base, offset as i32)
+}
+
+/// An address so many bytes behind another.
+pub(super) fn offset(builder: &mut FunctionBuilder<'_>, base: Value, bytes: usize) -> Value {
+    if bytes == 0 { base } else { builder.ins().iadd_imm_s(base, bytes as i64) }
 }
 
 /// An entry point in the making.
 struct EntryCode<'a> {
     parts: &'a EntryParts<'a>,
-    constants: SecondaryMap<BufferId, Option<DataId>>,
     builder: FunctionBuilder<'a>,
-    ctx: Value,
     state: Value,
     scratch: Value,
-    args: Value,
-    /// The batch size, if the function depends on it.
-    batch: Option<Value>,
     mode: SavedMode,
     /// Where to go after an index was found out of range.
     bad_index: Block,
 }
 
 impl EntryCode<'_> {
-    fn run_kernels(&mut self, module: &mut dyn Module, target: &Target) {
-        let kernels = self.parts.kernels;
-        let frame_size = kernels.iter().map(|k| frame::size(k.buffers.len())).max().unwrap_or(0);
-        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(
-            StackSlotKind::ExplicitSlot,
-            frame_size as u32,
-            3,
-        ));
-        let parallel_for = {
-            let mut signature = Signature::new(target.call_conv());
-            signature.params.extend([AbiParam::new(types::I64); 4]);
-            self.builder.import_signature(signature)
-        };
-        for (kernel, task) in self.parts.function.kernels.iter().zip(kernels) {
-            if task.chunks.most() == 0 {
-                continue;
-            }
-            let chunks = self.chunk_count(task.chunks);
-            let frame = self.builder.ins().stack_addr(types::I64, slot, 0);
-            self.fill_frame(module, frame, task);
-            let func = module.declare_func_in_func(task.func, self.builder.func);
-            if kernel.schedule.threads && task.chunks.most() > 1 {
-                self.call_parallel(func, parallel_for, frame, chunks);
-            } else {
-                self.call_serial(func, frame, chunks);
-            }
-            self.leave_on_bad_index(kernel);
-        }
-    }
-
-    /// How many chunks a kernel has for the batch size.
-    fn chunk_count(&mut self, chunks: ChunkCount) -> Value {
-        let b = &mut self.builder;
-        match (chunks.of.each(), self.batch) {
-            (Some(each), Some(batch)) => {
-                let extent = b.ins().imul_imm_s(batch, each as i64);
-                let raised = b.ins().iadd_imm_s(extent, chunks.block as i64 - 1);
-                b.ins().udiv_imm_u(raised, chunks.block as i64)
-            }
-            _ => b.ins().iconst(types::I64, chunks.most() as i64),
-        }
-    }
-
-    /// Writes the frame of a kernel: see [`frame`].
-    fn fill_frame(&mut self, module: &mut dyn Module, frame: Value, task: &EmittedKernel) {
-        let worker_base = self.offset(self.scratch, self.parts.plan.arena_bytes);
-        let stride = self.builder.ins().iconst(types::I64, task.worker_bytes as i64);
-        let mut fields = vec![
-            (frame::CONTEXT, self.ctx),
-            (frame::WORKER_BASE, worker_base),
-            (frame::WORKER_STRIDE, stride),
-        ];
-        for (n, &buffer) in task.buffers.iter().enumerate() {
-            fields.push((frame::buffer(n), self.address(module, buffer)));
-        }
-        fields.extend(self.batch.map(|batch| (frame::batch(task.buffers.len()), batch)));
-        for (offset, value) in fields {
-            self.builder.ins().store(MemFlagsData::trusted(), value, frame, offset as i32);
-        }
-    }
-
-    fn address(&mut self, module: &mut dyn Module, buffer: BufferId) -> Value {
-        match self.parts.plan.locations[buffer] {
-            Location::Argument(n) => load(&mut self.builder, types::I64, self.args, 8 * n),
-            Location::State(offset) => self.offset(self.state, offset),
-            Location::Arena(offset) => self.offset(self.scratch, offset),
-            Location::Constant => {
-                let data = self.constants[self.parts.function.storage(buffer)];
-                let data = data.expect("constants that kernels read are defined");
-                let symbol = module.declare_data_in_func(data, self.builder.func);
-                self.builder.ins().symbol_value(types::I64, symbol)
-            }
-            Location::None => unreachable!("{buffer} is in a frame, so the plan has a place for it"),
-        }
-    }
-
     fn offset(&mut self, base: Value, bytes: usize) -> Value {
-        if bytes == 0 { base } else { self.builder.ins().iadd_imm_s(base, bytes as i64) }
-    }
-
-    fn call_serial(&mut self, task: FuncRef, frame: Value, chunks: Value) {
-        let begin = self.builder.ins().iconst(types::I64, 0);
-        let worker = self.builder.ins().iconst(types::I32, 0);
-        self.builder.ins().call(task, &[frame, begin, chunks, worker]);
-    }
-
-    fn call_parallel(&mut self, task: FuncRef, parallel_for: SigRef, frame: Value, chunks: Value) {
-        let b = &mut self.builder;
-        let (hooked, serial, done) = (b.create_block(), b.create_block(), b.create_block());
-        let hook = load(b, types::I64, self.ctx, Context::PARALLEL_FOR_OFFSET);
-        b.ins().brif(hook, hooked, &[], serial, &[]);
-
-        b.switch_to_block(hooked);
-        let pool = load(b, types::I64, self.ctx, Context::POOL_OFFSET);
-        let address = b.ins().func_addr(types::I64, task);
-        b.ins().call_indirect(parallel_for, hook, &[pool, address, frame, chunks]);
-        b.ins().jump(done, &[]);
-
-        self.builder.switch_to_block(serial);
-        self.call_serial(task, frame, chunks);
-        self.builder.ins().jump(done, &[]);
-        self.builder.switch_to_block(done);
-    }
-
-    fn leave_on_bad_index(&mut self, kernel: &Kernel) {
-        if !self.parts.function.uses(kernel).checks {
-            return;
-        }
-        let go_on = self.builder.create_block();
-        let flag = load(&mut self.builder, types::I32, self.ctx, Context::INDEX_ERROR_FLAG_OFFSET);
-        self.builder.ins().brif(flag, self.bad_index, &[], go_on, &[]);
-        self.builder.switch_to_block(go_on);
+        offset(&mut self.builder, base, bytes)
     }
 
     /// Copies the new values of double-buffered variables into the state.

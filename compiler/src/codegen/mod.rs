@@ -9,6 +9,7 @@
 
 mod access;
 mod body;
+mod calls;
 mod check;
 mod combine;
 mod cpu;
