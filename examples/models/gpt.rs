@@ -3,6 +3,8 @@
 
 use bessemer::prelude::*;
 
+use super::Size;
+
 /// Characters that the network knows.
 const VOCABULARY: usize = 96;
 /// Characters that it sees at once.
@@ -15,22 +17,22 @@ const EPSILON: f64 = 1e-5;
 
 /// Entry points: `predict` gives the probabilities of the character behind each one, `loss` and `eval` compare them with those
 /// that `targets` says.
-pub fn gpt() -> Result<Module, Diagnostics> {
+pub fn gpt(size: Size) -> Result<Module, Diagnostics> {
     let module = Builder::new("gpt");
-    let text = [Extent::N, LENGTH.into()];
+    let text = [Extent::N, size.width(LENGTH).into()];
     module.function("predict", |f| {
         let characters = f.placeholder("characters", DType::I32, text);
-        f.result("probabilities", nn::softmax(logits(characters)));
+        f.result("probabilities", nn::softmax(logits(characters, size)));
     });
     module.function("loss", |f| {
         let characters = f.placeholder("characters", DType::I32, text);
         let targets = f.placeholder("targets", DType::I32, text);
-        f.result("loss", nn::sparse_softmax_cross_entropy(logits(characters), targets));
+        f.result("loss", nn::sparse_softmax_cross_entropy(logits(characters, size), targets));
     });
     module.function("eval", |f| {
         let characters = f.placeholder("characters", DType::I32, text);
         let targets = f.placeholder("targets", DType::I32, text);
-        let logits = logits(characters);
+        let logits = logits(characters, size);
         f.result("loss", nn::sparse_softmax_cross_entropy(logits, targets));
         f.result("correct", nn::accuracy_count(logits, targets));
     });
@@ -47,35 +49,39 @@ pub fn gpt() -> Result<Module, Diagnostics> {
 }
 
 /// `[N, LENGTH]` characters to `[N, LENGTH, VOCABULARY]`: at each position, of the character that follows.
-fn logits(characters: Expr<'_>) -> Expr<'_> {
+fn logits(characters: Expr<'_>, size: Size) -> Expr<'_> {
     let graph = characters.graph();
+    let (length, width) = (size.width(LENGTH), size.width(WIDTH));
     let positions = graph
-        .scope("positions", || graph.variable("table", [LENGTH, WIDTH], initializers::normal(0.0, 0.02)));
-    let x = nn::embedding(characters, "characters", VOCABULARY, WIDTH) + positions;
+        .scope("positions", || graph.variable("table", [length, width], initializers::normal(0.0, 0.02)));
+    let x = nn::embedding(characters, "characters", VOCABULARY, width) + positions;
     let x = (0..LAYERS).fold(x, |x, n| graph.scope(&format!("block{n}"), || block(x)));
     nn::dense(nn::layer_norm(x, "norm", EPSILON), "logits", VOCABULARY)
 }
 
 /// Attention and then two dense layers, each behind a layer norm and beside the identity.
 fn block(x: Expr<'_>) -> Expr<'_> {
+    let width = x.extent(-1).as_const().unwrap_or(WIDTH);
     let x = x + attention(nn::layer_norm(x, "norm1", EPSILON));
-    let hidden = nn::gelu(nn::dense(nn::layer_norm(x, "norm2", EPSILON), "hidden", 4 * WIDTH));
-    x + nn::dense(hidden, "output", WIDTH)
+    let hidden = nn::gelu(nn::dense(nn::layer_norm(x, "norm2", EPSILON), "hidden", 4 * width));
+    x + nn::dense(hidden, "output", width)
 }
 
 /// Every position gathers values from those before it and itself: `softmax(q·kᵀ / √width)·v` for each head.
 fn attention(x: Expr<'_>) -> Expr<'_> {
     let graph = x.graph();
-    let width = WIDTH / HEADS;
+    let fixed = |axis| x.extent(axis).as_const().unwrap_or(1);
+    let (length, all) = (fixed(-2), fixed(-1));
+    let width = all / HEADS;
     let heads = |name: &str| {
-        let split = nn::dense(x, name, WIDTH).reshape([Extent::N, LENGTH.into(), HEADS.into(), width.into()]);
+        let split = nn::dense(x, name, all).reshape([Extent::N, length.into(), HEADS.into(), width.into()]);
         split.transpose(&[0, 2, 1, 3])
     };
     let (queries, keys, values) = (heads("queries"), heads("keys"), heads("values"));
     let scores = queries.matmul_transposed(keys, false, true) / (width as f64).sqrt();
-    let at = |axis: usize| graph.iota(DType::I32, [LENGTH, LENGTH], axis);
+    let at = |axis: usize| graph.iota(DType::I32, [length, length], axis);
     let visible = at(1).le(at(0)).broadcast_to(scores.shape());
     let weights = nn::softmax(visible.select(scores, scores.full_like(-1e9)));
     let gathered = weights.matmul(values).transpose(&[0, 2, 1, 3]);
-    nn::dense(gathered.reshape([Extent::N, LENGTH.into(), WIDTH.into()]), "merged", WIDTH)
+    nn::dense(gathered.reshape([Extent::N, length.into(), all.into()]), "merged", all)
 }

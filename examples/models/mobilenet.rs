@@ -3,6 +3,7 @@
 
 use bessemer::prelude::*;
 
+use super::Size;
 use super::classifier::{Mode, Task, classifier};
 use super::layers::{ConvNorm, conv_norm};
 
@@ -17,20 +18,22 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
     (6, 320, 1, 1),
 ];
 
-pub fn mobilenet_v2(pixels: usize) -> Result<Module, Diagnostics> {
+pub fn mobilenet_v2(size: Size) -> Result<Module, Diagnostics> {
     let train = Train::minimize("train_step", "loss", optimizers::momentum(Argument::Param("lr".into())))
         .param("lr")
         .with(Call::word("weight_decay").arg(4e-5));
-    classifier(Task { name: "mobilenet_v2", image: &[pixels, pixels, 3], train }, |x, mode| {
-        let mut x = nn::relu6(conv_norm(x, "stem", &ConvNorm { stride: 2, ..ConvNorm::of(32) }, mode));
+    classifier(Task { name: "mobilenet_v2", image: &[size.pixels, size.pixels, 3], train }, |x, mode| {
+        let mut x =
+            nn::relu6(conv_norm(x, "stem", &ConvNorm { stride: 2, ..ConvNorm::of(size.width(32)) }, mode));
         for (stage, &(factor, channels, blocks, first)) in STAGES.iter().enumerate() {
             for n in 0..blocks {
                 let stride = if n == 0 { first } else { 1 };
                 let scope = format!("stage{}/block{}", stage + 1, n + 1);
-                x = x.graph().scope(&scope, || block(x, factor, channels, stride, mode));
+                x = x.graph().scope(&scope, || block(x, factor, size.width(channels), stride, mode));
             }
         }
-        let x = nn::relu6(conv_norm(x, "last", &ConvNorm { window: 1, ..ConvNorm::of(1280) }, mode));
+        let x =
+            nn::relu6(conv_norm(x, "last", &ConvNorm { window: 1, ..ConvNorm::of(size.width(1280)) }, mode));
         let pooled = nn::global_avg_pool(x);
         let kept = if mode == Mode::Training { nn::dropout(pooled, 0.2) } else { pooled };
         nn::dense(kept, "logits", 1000)

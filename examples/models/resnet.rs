@@ -3,36 +3,41 @@
 
 use bessemer::prelude::*;
 
+use super::Size;
 use super::classifier::{Mode, Task, classifier};
 use super::layers::{ConvNorm, conv_norm};
 
 /// Blocks of two convolutions.
-pub fn resnet18(pixels: usize) -> Result<Module, Diagnostics> {
-    resnet("resnet18", pixels, [2, 2, 2, 2], basic)
+pub fn resnet18(size: Size) -> Result<Module, Diagnostics> {
+    resnet("resnet18", size, [2, 2, 2, 2], basic)
 }
 
 /// Blocks of three convolutions, the outer ones of one pixel.
-pub fn resnet50(pixels: usize) -> Result<Module, Diagnostics> {
-    resnet("resnet50", pixels, [3, 4, 6, 3], bottleneck)
+pub fn resnet50(size: Size) -> Result<Module, Diagnostics> {
+    resnet("resnet50", size, [3, 4, 6, 3], bottleneck)
 }
 
 /// What a block adds to its operand, given width and stride.
 type Residual = for<'g> fn(Expr<'g>, usize, usize, Mode) -> Expr<'g>;
 
-fn resnet(name: &str, pixels: usize, blocks: [usize; 4], residual: Residual) -> Result<Module, Diagnostics> {
+fn resnet(name: &str, size: Size, blocks: [usize; 4], residual: Residual) -> Result<Module, Diagnostics> {
     let train = Train::minimize("train_step", "loss", optimizers::momentum(Argument::Param("lr".into())))
         .param("lr")
         .with(Call::word("weight_decay").arg(1e-4));
-    classifier(Task { name, image: &[pixels, pixels, 3], train }, |x, mode| {
-        let stem =
-            nn::relu(conv_norm(x, "stem", &ConvNorm { window: 7, stride: 2, ..ConvNorm::of(64) }, mode));
+    classifier(Task { name, image: &[size.pixels, size.pixels, 3], train }, |x, mode| {
+        let stem = nn::relu(conv_norm(
+            x,
+            "stem",
+            &ConvNorm { window: 7, stride: 2, ..ConvNorm::of(size.width(64)) },
+            mode,
+        ));
         let pool = nn::Pool::new(&[3, 3]).strides(&[2, 2]).padding(nn::Padding::around(2, 1));
         let mut x = nn::max_pool(stem, &pool);
         for (stage, &count) in blocks.iter().enumerate() {
             for n in 0..count {
                 let stride = if stage > 0 && n == 0 { 2 } else { 1 };
                 let scope = format!("stage{}/block{}", stage + 1, n + 1);
-                x = x.graph().scope(&scope, || block(x, residual, 64 << stage, stride, mode));
+                x = x.graph().scope(&scope, || block(x, residual, size.width(64 << stage), stride, mode));
             }
         }
         nn::dense(nn::global_avg_pool(x), "logits", 1000)

@@ -180,20 +180,30 @@ impl Form<'_> {
     /// Calls `on` with the positions of the three factors of every term of the sum.
     fn each_product(&self, [x, w, y]: [&[usize]; 3], low: &[usize], on: &mut dyn FnMut([usize; 3])) {
         let rank = self.rank();
-        let (inputs, outputs) = (w[rank], w[rank + 1] / self.groups);
+        let (inputs, features) = (w[rank], w[rank + 1]);
+        let in_group = (features / self.groups).max(1);
         let position = |shape: &[usize], at: &[usize]| shape.iter().zip(at).fold(0, |p, (e, i)| p * e + i);
-        for at in each_index(y) {
-            let (group, output) = (at[rank + 1] / outputs.max(1), at[rank + 1]);
-            for k in each_index(&w[..=rank]) {
+        for at in each_index(&y[..=rank]) {
+            for k in each_index(&w[..rank]) {
                 let place = |d: usize| {
                     (at[d + 1] * self.strides[d] + k[d] * self.dilation[d])
                         .checked_sub(low[d])
                         .filter(|&p| p < x[d + 1])
                 };
                 let Some(space) = (0..rank).map(place).collect::<Option<Vec<usize>>>() else { continue };
-                let pixel = [&[at[0]], space.as_slice(), &[group * inputs + k[rank]]].concat();
-                let weight = [k.as_slice(), &[output]].concat();
-                on([position(x, &pixel), position(w, &weight), position(y, &at)]);
+                let pixel = position(x, &[&[at[0]], space.as_slice(), &[0]].concat());
+                let weight = position(w, &[k.as_slice(), &[0, 0]].concat());
+                let feature = position(y, &[at.as_slice(), &[0]].concat());
+                for output in 0..features {
+                    let group = output / in_group;
+                    for input in 0..inputs {
+                        on([
+                            pixel + group * inputs + input,
+                            weight + input * features + output,
+                            feature + output,
+                        ]);
+                    }
+                }
             }
         }
     }
