@@ -67,6 +67,11 @@ pub fn init_function(module: &Module) -> Result<Function, Diagnostics> {
     Ok(function)
 }
 
+/// Whether a variable's first value follows from the seed.
+pub fn is_random(init: &Call) -> bool {
+    !is_file(init) && !["zeros", "ones", "constant"].contains(&init.name.as_str())
+}
+
 /// Whether a variable gets its first value from a file.
 pub fn is_file(init: &Call) -> bool {
     init.name == "file"

@@ -44,10 +44,11 @@ pub struct Pass {
 }
 
 /// All passes in order: those of graphs ([`passes::PASSES`]), then those of kernels ([`fuse::PASSES`]).
-pub const PASSES: [Pass; 14] = [
+pub const PASSES: [Pass; 15] = [
     Pass { name: "canonicalize", from: OptLevel::O1, asked: false },
     Pass { name: "fold-constants", from: OptLevel::O2, asked: false },
     Pass { name: "algebra", from: OptLevel::O2, asked: false },
+    Pass { name: "fold-scales", from: OptLevel::O2, asked: true },
     Pass { name: "fold-transposes", from: OptLevel::O2, asked: false },
     Pass { name: "eliminate-common", from: OptLevel::O1, asked: false },
     Pass { name: "eliminate-dead", from: OptLevel::O1, asked: false },

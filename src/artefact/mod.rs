@@ -3,12 +3,14 @@
 //! - `source` chooses what is compiled, `batch` for which batch sizes;
 //! - `training` adds a training step, or changes the optimizer;
 //! - `mutable` keeps constants of training in variables;
+//! - `fixed` makes weights constants, in models that only predict;
 //! - `link` calls the system's linker;
 //! - `archive` writes static libraries;
 //! - `packages` writes what build systems read.
 
 mod archive;
 mod batch;
+mod fixed;
 mod link;
 mod mutable;
 mod packages;
@@ -16,6 +18,7 @@ mod source;
 mod training;
 
 pub use batch::{BatchRange, BatchSizes};
+pub use fixed::{FOLD_SCALES, with_checkpoint, with_first_weights_fixed, with_fixed_weights};
 pub use link::Linker;
 pub use mutable::with_constants_in_variables;
 pub use source::{ArtefactOptions, Reports, Weights, artefact_source};

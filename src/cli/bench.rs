@@ -57,8 +57,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut builder = Session::builder(&module)
         .opt_level(args.model.opt_level.into())
         .target_cpu(args.model.target_cpu.as_str());
-    for pass in &args.model.enable_pass {
-        builder = builder.enable_pass(pass.as_str());
+    for pass in args.model.enabled() {
+        builder = builder.enable_pass(pass);
     }
     for pass in &args.model.disable_pass {
         builder = builder.disable_pass(pass.as_str());

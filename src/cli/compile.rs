@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bessemer::Error;
 use bessemer::artefact::{
-    ArtefactOptions, BatchSizes, Kind, Linker, Output, Reports, Weights, artefact_source,
-    with_constants_in_variables, with_training,
+    ArtefactOptions, BatchSizes, FOLD_SCALES, Kind, Linker, Output, Reports, Weights, artefact_source,
+    with_checkpoint, with_constants_in_variables, with_first_weights_fixed, with_training,
 };
 use bessemer::compile::{Model, levels, options};
 use bessemer::compiler::artefact::{self, Artefact, ArtefactSource};
@@ -65,9 +65,12 @@ pub struct Args {
     /// Whether kernels may run on several threads
     #[arg(long, value_name = "WHERE", default_value = "auto")]
     threads: Threads,
-    /// Where the values of variables with `file(..)` come from
+    /// Where the values of variables with `file(..)` come from, or of all that are `fixed`
     #[arg(long, value_name = "WHERE", default_value = "embed")]
     weights: WeightsArg,
+    /// Take the first values of all variables from a checkpoint: a file that a library has saved
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
     /// Constants that may be changed while the library is used, by name: numbers of training steps (learning_rate,
     /// weight_decay, momentum, beta1, clip_norm, ...) and named constants of functions, such as dropout_rate; none: all are
     /// fixed
@@ -152,17 +155,27 @@ enum WeightsArg {
     Embed,
     /// Whoever uses the library sets or loads them
     External,
+    /// They are constants of the code, which nothing changes: for functions that only predict. What scales the result of a
+    /// contraction, such as batch norm, is folded into them, which regroups sums and so rounds otherwise
+    Fixed,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let batch: BatchSizes = args.batch.parse().map_err(Error::from).map_err(Failure::usage)?;
     let features = args.target_features.as_deref();
     let targets = levels(args.target.as_deref(), &args.target_cpu, features).map_err(Failure::usage)?;
-    let passes =
-        options(args.opt_level.into(), &args.enable_pass, &args.disable_pass).map_err(Failure::usage)?;
+    let is_fixed = args.weights == WeightsArg::Fixed;
+    let mut enabled = args.enable_pass.clone();
+    if is_fixed {
+        enabled.push(FOLD_SCALES.to_owned());
+    }
+    let passes = options(args.opt_level.into(), &enabled, &args.disable_pass).map_err(Failure::usage)?;
     let passes = args.dump_ir.iter().try_fold(passes, |passes, pass| passes.dump(pass));
     let passes = passes.map_err(|error| Failure::usage(Error::from(error)))?;
-    let written = load(&args.model)?;
+    let mut written = load(&args.model)?;
+    if let Some(checkpoint) = &args.checkpoint {
+        written = with_checkpoint(&written, checkpoint);
+    }
     let name = name(args, &written.name);
     artefact::check_name(&name).map_err(|e| Failure::usage(Error::from(e)))?;
     let written = with_training(&written, args.loss.as_deref(), args.optimizer.as_deref())
@@ -172,12 +185,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.split {
         written = split(&written).map_err(Error::from)?;
     }
+    if is_fixed {
+        written = with_first_weights_fixed(&written, &args.entry)?;
+    }
     let model = Model::new(&written, passes, targets[0].clone())?;
     let choices = ArtefactOptions {
         name: name.clone(),
         entries: args.entry.clone(),
         batch,
-        weights: if args.weights == WeightsArg::Embed { Weights::Embed } else { Weights::External },
+        weights: if args.weights == WeightsArg::External { Weights::External } else { Weights::Embed },
         threads: args.threads == Threads::Auto,
     };
     let (source, reports) = artefact_source(&written, &model, &choices)?;

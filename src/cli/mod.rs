@@ -13,10 +13,11 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bessemer::Error;
+use bessemer::artefact::{FOLD_SCALES, with_fixed_weights};
 use bessemer::compile::{Model, options, target};
 use bessemer::graph::Module;
 use bessemer::prelude::OptLevel;
+use bessemer::{Error, Session};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Turns a neural network and its training step into native code.
@@ -54,6 +55,10 @@ struct ModelArgs {
     /// Level of the CPU: native, x86-64-v2, x86-64-v3, x86-64-v4, or generic on other architectures
     #[arg(long, value_name = "CPU", default_value = "native")]
     target_cpu: String,
+    /// Make variables constants, as `compile --weights fixed` does, with the values that `init` gives them; functions that
+    /// assign variables are left out
+    #[arg(long)]
+    fixed_weights: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -85,12 +90,24 @@ impl From<Level> for OptLevel {
 
 impl ModelArgs {
     fn load(&self) -> Result<Module, Failure> {
-        load(&self.model)
+        let module = load(&self.model)?;
+        if !self.fixed_weights {
+            return Ok(module);
+        }
+        let session = Session::builder(&module).threads(1).build()?;
+        session.init(1)?;
+        Ok(with_fixed_weights(&module, &[], |name| session.variable(name))?)
+    }
+
+    /// The passes that run only if they are asked for, and are.
+    fn enabled(&self) -> Vec<String> {
+        let asked = self.enable_pass.iter().cloned();
+        asked.chain(self.fixed_weights.then(|| FOLD_SCALES.to_owned())).collect()
     }
 
     fn prepare(&self, module: &Module) -> Result<Model, Failure> {
         let options =
-            options(self.opt_level.into(), &self.enable_pass, &self.disable_pass).map_err(Failure::usage)?;
+            options(self.opt_level.into(), &self.enabled(), &self.disable_pass).map_err(Failure::usage)?;
         let target = target(&self.target_cpu).map_err(Failure::usage)?;
         Ok(Model::new(module, options, target)?)
     }

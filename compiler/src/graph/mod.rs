@@ -28,6 +28,7 @@ mod variables;
 pub mod verify;
 
 pub use builder::{Builder, Graph};
+pub(crate) use expr::broadcast_shapes;
 pub use expr::{Expr, Operand};
 pub use variables::Variables;
 

@@ -146,11 +146,15 @@ impl Draw {
         let tensor = Tensor::from_scalars(dtype, shape, elements);
         if self.once_in(6) {
             let kind = BufferKind::Constant(tensor);
+            let pitch = match shape {
+                [_, .., row] if self.once_in(2) => Some(row + self.below(5)),
+                _ => None,
+            };
             return self.function.buffers.push(Buffer {
                 name: "c".into(),
                 dtype,
                 shape: fixed(shape),
-                pitch: None,
+                pitch,
                 kind,
             });
         }

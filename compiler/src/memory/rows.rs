@@ -5,7 +5,7 @@
 //! push one another out: a matrix product that reads such an operand row by row runs at half its speed. So such rows get
 //! a *pitch* one line larger than they are, and consecutive rows start in consecutive sets.
 //!
-//! The pitch of a variable follows from its type alone, so that all programs over the same variables agree on it.
+//! Constants are stored like temporaries. The pitch of a variable follows from its type alone, so that all programs over the same variables agree on it.
 //! Parameters and results are the caller's, and dense.
 
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ pub fn pitch(dtype: DType, shape: &[usize]) -> Option<usize> {
     crowded.then(|| row + LINE / dtype.bytes())
 }
 
-/// Gives every variable, next value and temporary its pitch. A temporary whose bytes are also used under a shape with
+/// Gives every variable, next value, temporary and constant its pitch. A temporary or constant whose bytes are also used under a shape with
 /// other rows stays dense; for a variable there is a dense copy then.
 pub fn pad_rows(f: &mut KernelFunction) {
     let misfits = misfits(f);
@@ -42,7 +42,9 @@ pub fn pad_rows(f: &mut KernelFunction) {
         let pitch = pitch(buffer.dtype, &most(&buffer.shape));
         let padded = match buffer.kind {
             BufferKind::Alias(of) => f.buffers[of].pitch,
-            BufferKind::Temp | BufferKind::Variable(_) | BufferKind::Next(_) if !misfits.contains(&id) => {
+            BufferKind::Temp | BufferKind::Constant(_) | BufferKind::Variable(_) | BufferKind::Next(_)
+                if !misfits.contains(&id) =>
+            {
                 pitch
             }
             BufferKind::Variable(_) | BufferKind::Next(_) if pitch.is_some() => {

@@ -1,5 +1,8 @@
 use super::elementwise::prelude::*;
+use super::RewriteCx;
 use super::elementwise::{float_pair_cases, infer_number, int_pair_cases, unit, zip_number};
+use super::scaling::is_contraction;
+use crate::graph::Expr;
 
 op_struct! {
     /// Sum: `out[i] = a[i] + b[i]`.
@@ -17,9 +20,12 @@ op_struct! {
 
 impl Elementwise for Add {
     const NAME: &'static str = "add";
-    const TRAITS: OpTraits = OpTraits::COMMUTATIVE;
-    const RULES: &'static [Rule<Self>] = &[// For floats the zero is -0.0: 0.0 would turn -0.0 into 0.0.
-Rule { pass: "algebra", law: "x + -0 = x", apply: |_, cx| unit(cx, -0.0) },];
+    const TRAITS: OpTraits = OpTraits { associative: true, ..OpTraits::COMMUTATIVE };
+    const RULES: &'static [Rule<Self>] = &[
+        // For floats the zero is -0.0: 0.0 would turn -0.0 into 0.0.
+        Rule { pass: "algebra", law: "x + -0 = x", apply: |_, cx| unit(cx, -0.0) },
+        Rule { pass: "fold-scales", law: "(x + a) * s = x * s + a * s for a contraction x", apply: scaled },
+    ];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {
         infer_number(Self::NAME, operands, 2)
@@ -40,4 +46,10 @@ Rule { pass: "algebra", law: "x + -0 = x", apply: |_, cx| unit(cx, -0.0) },];
     fn sample(s: &mut Sampler) -> Vec<Case> {
         [float_pair_cases(s, &Add {}, (-2.0, 2.0), (-2.0, 2.0)), int_pair_cases(&Add {})].concat()
     }
+}
+
+fn scaled<'g>(_: &Add, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    let [a, b, factor] = cx.operands[..] else { return None };
+    let fits = (is_contraction(a) && b.is_known()) || (a.is_known() && is_contraction(b));
+    fits.then(|| vec![a * factor + b * factor])
 }

@@ -1,7 +1,9 @@
 //! Typed attributes of ops, and the one form in which text, printing and binding see them.
 
+use std::sync::Arc;
+
 use crate::diagnostic::Diagnostic;
-use crate::tensor::Scalar;
+use crate::tensor::{Element as _, Scalar, Tensor};
 use crate::types::{DType, Extent, Shape};
 
 /// An attribute as text says it. Equality is of bits: -0.0 is not 0.0, and a NaN equals itself.
@@ -21,6 +23,8 @@ pub enum Attribute {
     Text(String),
     /// `[1, 2]`
     List(Vec<Attribute>),
+    /// `[1, 2]`: the elements of a tensor, in row-major order.
+    Elements(Arc<Tensor>),
     /// `@w`: a variable or a function. It is written before the operands, without its key.
     Symbol(String),
 }
@@ -36,6 +40,7 @@ impl PartialEq for Attribute {
             | (Attribute::Text(a), Attribute::Text(b))
             | (Attribute::Symbol(a), Attribute::Symbol(b)) => a == b,
             (Attribute::List(a), Attribute::List(b)) => a == b,
+            (Attribute::Elements(a), Attribute::Elements(b)) => a.same_bits(b),
             _ => false,
         }
     }
@@ -44,7 +49,19 @@ impl PartialEq for Attribute {
 impl Eq for Attribute {}
 
 impl Attribute {
-    /// The attribute with `f` applied to it, or to every element of a list.
+    /// A number as text says it: of f32, the shortest decimal that reads back as the same.
+    pub fn number(scalar: Scalar) -> Attribute {
+        match scalar {
+            Scalar::F32(v) if v.is_finite() => {
+                Attribute::Float(v.to_string().parse().unwrap_or(f64::from(v)))
+            }
+            Scalar::F32(_) | Scalar::F64(_) => Attribute::Float(scalar.as_f64()),
+            Scalar::I32(_) | Scalar::I64(_) | Scalar::U8(_) => Attribute::Int(i64::convert(scalar)),
+            Scalar::Bool(v) => Attribute::Bool(v),
+        }
+    }
+
+    /// The attribute with `f` applied to it, or to every element of a list that is not a tensor's.
     pub fn map(&self, f: &dyn Fn(&Attribute) -> Attribute) -> Attribute {
         match self {
             Attribute::List(items) => Attribute::List(items.iter().map(|a| a.map(f)).collect()),
@@ -63,18 +80,22 @@ impl std::fmt::Display for Attribute {
             Attribute::Word(v) => f.write_str(v),
             Attribute::Text(v) => write!(f, "{v:?}"),
             Attribute::Symbol(v) => write!(f, "@{v}"),
-            Attribute::List(items) => {
-                f.write_str("[")?;
-                for (i, item) in items.iter().enumerate() {
-                    if i > 0 {
-                        f.write_str(",")?;
-                    }
-                    write!(f, "{item}")?;
-                }
-                f.write_str("]")
-            }
+            Attribute::List(items) => write_list(f, items),
+            Attribute::Elements(tensor) => write_list(f, tensor.scalars().map(Attribute::number)),
         }
     }
+}
+
+fn write_list(
+    f: &mut std::fmt::Formatter<'_>,
+    items: impl IntoIterator<Item = impl std::fmt::Display>,
+) -> std::fmt::Result {
+    f.write_str("[")?;
+    for (i, item) in items.into_iter().enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        write!(f, "{comma}{item}")?;
+    }
+    f.write_str("]")
 }
 
 /// What text may say of one attribute.

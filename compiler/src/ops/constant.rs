@@ -7,7 +7,7 @@ use super::{EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, R
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
 use crate::lower::LowerCx;
-use crate::tensor::{Element as _, Scalar, Tensor};
+use crate::tensor::{Scalar, Tensor};
 use crate::types::{DType, TensorType};
 
 /// A tensor that is known when the graph is built.
@@ -92,18 +92,9 @@ impl Attributes for Constant {
     ];
 
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
-        let number = |s: Scalar| match s {
-            Scalar::F32(_) | Scalar::F64(_) => Attribute::Float(match s {
-                // The shortest decimal that reads back as the same f32.
-                Scalar::F32(v) if v.is_finite() => v.to_string().parse().unwrap_or(f64::from(v)),
-                _ => s.as_f64(),
-            }),
-            Scalar::I32(_) | Scalar::I64(_) | Scalar::U8(_) => Attribute::Int(i64::convert(s)),
-            Scalar::Bool(v) => Attribute::Bool(v),
-        };
         let value = match self.splat() {
-            Some(splat) => number(splat),
-            None => Attribute::List(self.tensor().scalars().map(number).collect()),
+            Some(splat) => Attribute::number(splat),
+            None => Attribute::Elements(self.shared()),
         };
         vec![
             ("dtype", self.dtype.to_attribute()),
@@ -133,6 +124,13 @@ impl Attributes for Constant {
         };
         let value = attributes.iter().find(|(n, _)| n == "value").map(|(_, a)| a);
         match value {
+            Some(Attribute::Elements(tensor)) if tensor.ty() == TensorType::new(dtype, shape.as_slice()) => {
+                Ok(Constant { dtype, shape, splat: None, tensor: Arc::clone(tensor).into() })
+            }
+            Some(Attribute::Elements(tensor)) if tensor.len() == count => {
+                let elements = tensor.scalars().map(|s| scalar(&Attribute::number(s)));
+                Ok(Constant::new(Tensor::from_scalars(dtype, &shape, elements.collect::<Result<Vec<_>, _>>()?)))
+            }
             Some(Attribute::List(items)) if items.len() == count => {
                 let elements = items.iter().map(scalar).collect::<Result<Vec<_>, _>>()?;
                 Ok(Constant::new(Tensor::from_scalars(dtype, &shape, elements)))

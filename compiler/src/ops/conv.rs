@@ -1,8 +1,10 @@
 use super::attributes::op_struct;
 use super::convolution::{Form, Role, SAMPLES};
 use super::sample::{Case, Sampler};
-use super::{ConvFilterGradient, ConvTranspose, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Rule, VjpCx};
+use super::scaling::with_scaled;
+use super::{ConvFilterGradient, ConvTranspose, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
+use crate::graph::Expr;
 use crate::kernel::{self, Affine};
 use crate::lower::LowerCx;
 use crate::tensor::Tensor;
@@ -45,7 +47,8 @@ impl Conv {
 impl OpDef for Conv {
     const NAME: &'static str = "conv";
     const TRAITS: OpTraits = OpTraits { contraction: true, ..OpTraits::PLAIN };
-    const RULES: &'static [Rule<Self>] = &[];
+    const RULES: &'static [Rule<Self>] =
+        &[Rule { pass: "fold-scales", law: "conv x w * s = conv x (w * s) where s is of channels", apply: scaled }];
 
     fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
         let form = self.form();
@@ -116,4 +119,8 @@ impl OpDef for Conv {
         };
         SAMPLES.iter().map(case).collect()
     }
+}
+
+fn scaled<'g>(op: &Conv, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    with_scaled(op, cx, 1)
 }

@@ -1,8 +1,9 @@
 use super::attributes::op_struct;
 use super::convolution::{Form, Role, SAMPLES};
 use super::sample::{Case, Sampler};
+use super::scaling::with_scaled;
 use super::{
-    Conv, ConvFilterGradient, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Pad, Rule, VjpCx,
+    Conv, ConvFilterGradient, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, Pad, RewriteCx, Rule, VjpCx,
 };
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
@@ -100,6 +101,11 @@ impl ConvTranspose {
     }
 }
 
+/// Of several groups, channels of the result are spread over two axes of the filter.
+fn scaled<'g>(op: &ConvTranspose, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    if op.groups == 1 { with_scaled(op, cx, 2) } else { None }
+}
+
 /// Positions `first + n · stride` of a spatial axis, for `n < count`. Of a window they see the elements
 /// `tap + j · step`, for `j < taps`; each at the features `n + offset - j · back`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,7 +133,8 @@ fn combinations<T: Copy>(lists: &[Vec<T>]) -> Vec<Vec<T>> {
 impl OpDef for ConvTranspose {
     const NAME: &'static str = "conv_transpose";
     const TRAITS: OpTraits = OpTraits { contraction: true, ..OpTraits::PLAIN };
-    const RULES: &'static [Rule<Self>] = &[];
+    const RULES: &'static [Rule<Self>] =
+        &[Rule { pass: "fold-scales", law: "conv_transpose y w * s = conv_transpose y (w * s) where s is of channels", apply: scaled }];
 
     fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
         let form = self.form();

@@ -58,6 +58,10 @@ pub struct OpTraits {
     pub elementwise: bool,
     /// The two operands may be swapped.
     pub commutative: bool,
+    /// `(a ∘ b) ∘ c = a ∘ (b ∘ c)`, for floats but for rounding.
+    pub associative: bool,
+    /// The product of the two operands.
+    pub product: bool,
     /// Only moves elements or fills with a constant.
     pub view: bool,
     /// Every bit of the results follows from the operands by IEEE 754 and integer arithmetic: evaluation and compiled
@@ -78,6 +82,8 @@ impl OpTraits {
     pub const PLAIN: OpTraits = OpTraits {
         elementwise: false,
         commutative: false,
+        associative: false,
+        product: false,
         view: false,
         exact: false,
         random: false,
@@ -209,7 +215,8 @@ impl<'g> Addition<'g> {
 
 /// An algebraic law of op `O`, applied by the pass that it names.
 pub struct Rule<O> {
-    /// Name of the pass: `canonicalize`, `algebra` or `fold-transposes`.
+    /// Name of the pass: `canonicalize`, `algebra`, `fold-transposes`, or `fold-scales`, whose laws are about what multiplies
+    /// the node's result.
     pub pass: &'static str,
     /// The law, such as `x + 0 = x`; its golden test is named after it.
     pub law: &'static str,
@@ -225,4 +232,6 @@ pub struct RewriteCx<'g> {
     pub operands: Vec<Expr<'g>>,
     /// Types of the node's results.
     pub results: Vec<TensorType>,
+    /// Whether the node alone reads the operand, of each.
+    pub read_once: Vec<bool>,
 }

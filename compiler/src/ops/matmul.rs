@@ -2,6 +2,7 @@ use super::attributes::op_struct;
 use super::def::result_shape;
 use super::elementwise::{expect_dtype, expect_operands};
 use super::sample::{Case, Sampler};
+use super::scaling::with_scaled;
 use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
@@ -36,11 +37,18 @@ op_struct! {
 impl OpDef for Matmul {
     const NAME: &'static str = "matmul";
     const TRAITS: OpTraits = OpTraits { contraction: true, ..OpTraits::PLAIN };
-    const RULES: &'static [Rule<Self>] = &[Rule {
-        pass: "fold-transposes",
-        law: "matmul (transpose a) (transpose b) = matmul a b, transposed",
-        apply: fold_transposes,
-    }];
+    const RULES: &'static [Rule<Self>] = &[
+        Rule {
+            pass: "fold-transposes",
+            law: "matmul (transpose a) (transpose b) = matmul a b, transposed",
+            apply: fold_transposes,
+        },
+        Rule {
+            pass: "fold-scales",
+            law: "matmul a b * s = matmul a (b * s) where s is of columns",
+            apply: scaled,
+        },
+    ];
 
     fn infer(&self, _: &InferCx<'_>, operands: &[TensorType]) -> Result<Vec<TensorType>, Diagnostic> {
         expect_operands(Self::NAME, operands, 2)?;
@@ -160,6 +168,11 @@ fn as_matrix(x: Expr<'_>, transposed: bool) -> Option<Expr<'_>> {
     permutation.swap(x.rank() - 2, x.rank() - 1);
     let x = if transposed { x.transpose(&permutation) } else { x };
     Some(x.reshape([rows, columns]))
+}
+
+fn scaled<'g>(op: &Matmul, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    let axis = if op.transpose_b { 2 } else { 1 };
+    with_scaled(op, cx, axis)
 }
 
 impl Matmul {

@@ -9,6 +9,7 @@ pub mod laws;
 mod random;
 pub mod reduction;
 pub mod sample;
+mod scaling;
 
 pub use def::{Addition, EvalCx, Gradient, IndexFault, InferCx, OpDef, OpTraits, RewriteCx, Rule, VjpCx};
 

@@ -19,7 +19,7 @@ op_struct! {
 
 impl Elementwise for Mul {
     const NAME: &'static str = "mul";
-    const TRAITS: OpTraits = OpTraits::COMMUTATIVE;
+    const TRAITS: OpTraits = OpTraits { product: true, associative: true, ..OpTraits::COMMUTATIVE };
     const RULES: &'static [Rule<Self>] = &[Rule { pass: "algebra", law: "x * 1 = x", apply: |_, cx| unit(cx, 1.0) },Rule { pass: "algebra", law: "x * 0 = 0 for integers", apply: times_zero },];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {

@@ -1,6 +1,7 @@
 use super::elementwise::prelude::*;
 use super::elementwise::{alike, float_pair_cases, infer_number, int_pair_cases, right_unit, zip_number};
 use super::RewriteCx;
+use super::scaling::is_contraction;
 use crate::graph::Expr;
 
 op_struct! {
@@ -20,7 +21,11 @@ op_struct! {
 impl Elementwise for Sub {
     const NAME: &'static str = "sub";
     const TRAITS: OpTraits = OpTraits::EXACT;
-    const RULES: &'static [Rule<Self>] = &[Rule { pass: "algebra", law: "x - 0 = x", apply: |_, cx| right_unit(cx, 0.0) },Rule { pass: "algebra", law: "x - x = 0 for integers", apply: minus_itself },];
+    const RULES: &'static [Rule<Self>] = &[
+        Rule { pass: "algebra", law: "x - 0 = x", apply: |_, cx| right_unit(cx, 0.0) },
+        Rule { pass: "algebra", law: "x - x = 0 for integers", apply: minus_itself },
+        Rule { pass: "fold-scales", law: "(x - a) * s = x * s + (-a) * s for a contraction x", apply: scaled },
+    ];
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, Diagnostic> {
         infer_number(Self::NAME, operands, 2)
@@ -47,4 +52,9 @@ impl Elementwise for Sub {
 fn minus_itself<'g>(_: &Sub, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
     let [a, b] = [cx.operands[0], cx.operands[1]];
     (a.dtype().is_int() && alike(a, b)).then(|| vec![a.full_like(0.0)])
+}
+
+fn scaled<'g>(_: &Sub, cx: &RewriteCx<'g>) -> Option<Vec<Expr<'g>>> {
+    let [x, a, factor] = cx.operands[..] else { return None };
+    (is_contraction(x) && a.is_known()).then(|| vec![x * factor + -a * factor])
 }

@@ -36,7 +36,7 @@ pub fn run(module: &Rc<RefCell<Module>>, function: &Function, laws: &mut Laws) -
 }
 
 /// The values of the nodes that are needed, and what these read.
-fn needed(function: &Function) -> EntitySet<ValueId> {
+pub(super) fn needed(function: &Function) -> EntitySet<ValueId> {
     let mut needed = EntitySet::with_capacity(function.values.len());
     let results = function.results.iter().map(|r| r.value);
     for value in results.chain(function.assigns.iter().map(|a| a.value)) {

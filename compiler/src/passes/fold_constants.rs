@@ -76,7 +76,7 @@ fn of_constants<'g>(op: &Op, cx: &RewriteCx<'g>) -> Option<Replacement<'g>> {
 }
 
 /// The results of an op, with subnormal numbers flushed before and after, as the evaluator of functions does.
-fn evaluate<'t>(op: &Op, operands: impl Iterator<Item = &'t Tensor>) -> Vec<Tensor> {
+pub(super) fn evaluate<'t>(op: &Op, operands: impl Iterator<Item = &'t Tensor>) -> Vec<Tensor> {
     let operands: Vec<Tensor> = operands.map(|t| flush(t.clone())).collect();
     let variable = |name: &str| -> Tensor { unreachable!("an op that reads `@{name}` is not folded") };
     let cx = EvalCx { variable: &variable, seed: 0, step: 0 };

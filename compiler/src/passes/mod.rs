@@ -4,6 +4,7 @@
 //! - [`canonicalize`]: one way to write what can be written in several;
 //! - [`fold-constants`](fold_constants): what follows from constants is computed now;
 //! - [`algebra`]: cheaper equals;
+//! - [`fold-scales`](fold_scales), if asked for: factors of contractions into constant weights;
 //! - [`fold-transposes`](fold_transposes): transposes into what reads them;
 //! - [`eliminate-common`](eliminate_common): what is computed twice is computed once;
 //! - [`eliminate-dead`](eliminate_dead): what nothing needs is not computed.
@@ -11,8 +12,8 @@
 //! At entry and exit of every pass: a function that the [verifier](crate::graph::verify) accepts, with the same
 //! parameters, results and assignments, of the same types. Parameters keep their order even if nothing reads them.
 //!
-//! *Floating-point contract.* A pass changes no bit of what a function computes, but for the bits of a NaN: sign and
-//! payload of a NaN are unspecified, and any NaN stands for any other. A call that ends with an index error still ends
+//! *Floating-point contract.* A pass, but for `fold-scales`, changes no bit of what a function computes, but for the bits of
+//! a NaN: sign and payload of a NaN are unspecified, and any NaN stands for any other. A call that ends with an index error still ends
 //! so, at the same index if there is only one that is out of range.
 
 pub mod algebra;
@@ -20,6 +21,7 @@ pub mod canonicalize;
 pub mod eliminate_common;
 pub mod eliminate_dead;
 pub mod fold_constants;
+pub mod fold_scales;
 pub mod fold_transposes;
 mod rebuild;
 mod rewrite;
@@ -33,14 +35,24 @@ use std::rc::Rc;
 use crate::graph::{Function, Module};
 
 /// Names of the passes, in order.
-pub const PASSES: [&str; 6] =
-    ["canonicalize", "fold-constants", "algebra", "fold-transposes", "eliminate-common", "eliminate-dead"];
+pub const PASSES: [&str; 7] = [
+    "canonicalize",
+    "fold-constants",
+    "algebra",
+    "fold-scales",
+    "fold-transposes",
+    "eliminate-common",
+    "eliminate-dead",
+];
 
 /// Laws that are no op's own, as pass and law, like those of [`Op::laws`](crate::ops::Op::laws).
-pub const LAWS: [(&str, &str); 5] = [
+pub const LAWS: [(&str, &str); 8] = [
     ("canonicalize", canonicalize::ORDER),
     ("fold-constants", fold_constants::CONSTANTS),
     ("fold-constants", fold_constants::SPLATS),
+    ("fold-scales", fold_scales::KNOWN),
+    ("fold-scales", fold_scales::REPEATED),
+    ("fold-scales", fold_scales::REGROUP),
     ("eliminate-common", eliminate_common::LAW),
     ("eliminate-dead", eliminate_dead::LAW),
 ];
@@ -56,6 +68,7 @@ pub fn run(module: &Rc<RefCell<Module>>, function: &Function, pass: &str, laws: 
         "canonicalize" => canonicalize::run(module, function, laws),
         "fold-constants" => fold_constants::run(module, function, laws),
         "algebra" => algebra::run(module, function, laws),
+        "fold-scales" => fold_scales::run(module, function, laws),
         "fold-transposes" => fold_transposes::run(module, function, laws),
         "eliminate-common" => eliminate_common::run(module, function, laws),
         "eliminate-dead" => eliminate_dead::run(module, function, laws),

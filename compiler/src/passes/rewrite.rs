@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use cranelift_entity::SecondaryMap;
+
 use super::Laws;
+use super::eliminate_dead::needed;
 use super::rebuild::rebuild;
-use crate::graph::{Expr, Function, Module};
+use crate::graph::{Expr, Function, Module, ValueId};
 use crate::ops::{Op, RewriteCx};
 
 /// A law of a pass may enable another in a node before it. Few rounds do in practice; two laws that undo one another
@@ -30,10 +33,12 @@ pub(super) fn rewrite(
     let mut current = function.clone();
     for _ in 0..MAX_ROUNDS {
         let before = laws.total();
+        let reads = reads(&current);
         let next = rebuild(module, &current, |new, node| {
             let graph = new.graph();
             let results = node.results.iter().map(|&v| current.ty(v).clone()).collect();
-            let cx = RewriteCx { graph, operands: new.operands(node), results };
+            let read_once = node.operands.iter().map(|&v| reads[v] == 1).collect();
+            let cx = RewriteCx { graph, operands: new.operands(node), results, read_once };
             match graph.at(&node.place, || find(&node.op, &cx)) {
                 None => {
                     new.keep(node);
@@ -50,4 +55,16 @@ pub(super) fn rewrite(
         }
     }
     current
+}
+
+/// How often results, assignments and the nodes that these need read each value.
+fn reads(function: &Function) -> SecondaryMap<ValueId, u32> {
+    let (needed, mut reads) = (needed(function), SecondaryMap::new());
+    let nodes = function.nodes.values().filter(|node| node.results.iter().any(|&v| needed.contains(v)));
+    let results = function.results.iter().map(|r| r.value);
+    let values = nodes.flat_map(|node| node.operands.iter().copied()).chain(results);
+    for value in values.chain(function.assigns.iter().map(|a| a.value)) {
+        reads[value] += 1;
+    }
+    reads
 }

@@ -128,7 +128,7 @@ impl<'g> Expr<'g> {
 }
 
 /// The shape that both broadcast to by NumPy's rules: aligned at the last axis, extents equal or one of them 1.
-pub(super) fn broadcast_shapes(a: &Shape, b: &Shape) -> Option<Shape> {
+pub(crate) fn broadcast_shapes(a: &Shape, b: &Shape) -> Option<Shape> {
     let rank = a.rank().max(b.rank());
     let one = Extent::Const(1);
     let at = |s: &Shape, i: usize| (i + s.rank()).checked_sub(rank).map_or(one, |j| s.0[j]);

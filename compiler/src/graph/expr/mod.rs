@@ -4,7 +4,7 @@ mod elementwise;
 mod structure;
 
 pub use elementwise::Operand;
-use elementwise::broadcast_shapes;
+pub(crate) use elementwise::broadcast_shapes;
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -93,6 +93,22 @@ impl<'g> Expr<'g> {
         match self.def()? {
             (Op::Constant(constant), _) => Some(constant.shared()),
             _ => None,
+        }
+    }
+
+    /// Whether the value is a constant, or moved elements of constants.
+    pub fn is_known(self) -> bool {
+        self.def().is_some_and(|(op, operands)| {
+            let moves = op.traits().view && !operands.is_empty();
+            self.as_constant().is_some() || (moves && operands.into_iter().all(Expr::is_known))
+        })
+    }
+
+    /// What this repeats by being broadcast; itself if it is not.
+    pub fn unrepeated(self) -> Expr<'g> {
+        match self.def() {
+            Some((Op::Broadcast(_), operands)) => operands[0].unrepeated(),
+            _ => self,
         }
     }
 

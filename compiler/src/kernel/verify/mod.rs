@@ -8,7 +8,7 @@
 //! - K0104 A constant's tensor has the buffer's type; the random state is i64\[2\]; an alias is of an earlier buffer that
 //!   is not local, of the same dtype and number of elements; no two buffers are the same parameter, result, variable,
 //!   next value or random state.
-//!   A pitch is that of a variable, a next value, a temporary, or an alias, of two or more axes; it is no less than the
+//!   A pitch is that of a variable, a next value, a temporary, a constant, or an alias, of two or more axes; it is no less than the
 //!   innermost extent, and bytes with gaps keep the limit of K0103. A variable and its next value have the same, and so
 //!   have an alias and what it is of; where they have one, their innermost extents are equal.
 //! - K0105 A check's bound is at least 1.
@@ -281,7 +281,11 @@ fn pitch_fits(buffer: &Buffer) -> bool {
     let Some(pitch) = buffer.pitch else { return true };
     let may = matches!(
         buffer.kind,
-        BufferKind::Variable(_) | BufferKind::Next(_) | BufferKind::Temp | BufferKind::Alias(_)
+        BufferKind::Variable(_)
+            | BufferKind::Next(_)
+            | BufferKind::Temp
+            | BufferKind::Constant(_)
+            | BufferKind::Alias(_)
     );
     let shape = most(&buffer.shape);
     let [outer @ .., row] = shape.as_slice() else { return false };

@@ -110,7 +110,8 @@ fn with_operands(dtype: DType, test: impl for<'g> FnOnce(&'g Graph, Expr<'g>, Ex
 /// What the first law that applies makes of a value, with the law.
 fn rewrite(value: Expr<'_>) -> Option<(&'static str, Expr<'_>)> {
     let (op, operands) = value.def()?;
-    let cx = RewriteCx { graph: value.graph(), operands, results: vec![value.ty()] };
+    let read_once = vec![true; operands.len()];
+    let cx = RewriteCx { graph: value.graph(), operands, results: vec![value.ty()], read_once };
     let (law, values) = ["canonicalize", "algebra"].iter().find_map(|pass| op.rewrite(pass, &cx))?;
     Some((law, values[0]))
 }
@@ -155,7 +156,9 @@ fn every_law_is_tried() {
         let mut sampler = crate::ops::sample::Sampler::new(0);
         Op::samples(name, &mut sampler)[0].op.traits().elementwise
     };
-    for (name, _, text) in Op::laws().into_iter().filter(|(name, ..)| elementwise(name)) {
+    // The laws that round are tried with their pass.
+    let exact = Op::laws().into_iter().filter(|(name, pass, _)| elementwise(name) && *pass != "fold-scales");
+    for (name, _, text) in exact {
         assert!(LAWS.iter().any(|law| (law.0, law.1) == (name, text)), "`{name}`: {text}");
     }
 }
