@@ -25,6 +25,8 @@ const NUDGE: f32 = 1e-6;
 const FACTOR: f64 = 32.0;
 /// Besides, they may be off by this part of the largest element: some units in the last place of f32.
 const ROUNDING: f64 = 2e-6;
+/// And by this part of what the step changes: sums of a gradient cancel, in some directions more than in the one that is tried.
+const CANCELLED: f64 = 1e-3;
 /// Where relu or the largest of a window jumps, or the sign of a gradient, which a first step of Adam takes, an element may be
 /// any: at most one in so many.
 const JUMPS: usize = 500;
@@ -148,7 +150,7 @@ fn check(name: &str, pixels: usize, narrower: usize) {
             let (here, there) = (change(expected, old), change(moved, old_near));
             let sensitive: Vec<f64> = here.iter().zip(&there).map(|(a, b)| (a - b).abs()).collect();
             let size = expected.scalars().map(|s| s.as_f64().abs()).fold(0.0, f64::max);
-            let bound = FACTOR * largest(&sensitive) + ROUNDING * size;
+            let bound = FACTOR * largest(&sensitive) + ROUNDING * size + CANCELLED * step;
             let off = differences(found, expected);
             let outside = off.iter().filter(|&&off| off > bound || off.is_nan()).count();
             assert!(
@@ -208,7 +210,8 @@ fn fixed_weights_predict_what_live_ones_do() {
         let session = Session::builder(&module).build().unwrap();
         session.init(SEED).unwrap();
         let mut numbers = Numbers(5);
-        let mut norms = 0;
+        let predict = module.function("predict").unwrap();
+        let norms = module.functions[predict].reads().iter().filter(|v| v.ends_with("/variance")).count();
         // As if it were trained: batch norms that do something.
         let mut known: Values = variables(&session).into_iter().collect();
         known.sort_by(|a, b| a.0.cmp(&b.0));
@@ -223,7 +226,6 @@ fn fixed_weights_predict_what_live_ones_do() {
                 }
                 _ => continue,
             };
-            norms += usize::from(last == "variance");
             session.set_variable(&variable, &value).unwrap();
         }
         let fixed = with_fixed_weights(&module, &[], |name| session.variable(name)).unwrap();
@@ -239,13 +241,13 @@ fn fixed_weights_predict_what_live_ones_do() {
         assert_eq!(products(&[]) - products(&[FOLD_SCALES.to_owned()]), 2 * norms, "`{name}`");
 
         let x = numbers.tensor(&[BATCH, 96, 96, 3]);
-        let predict = |session: &Session| {
+        let probabilities = |session: &Session| {
             let outputs = session.run("predict", &[("x", (&x).into())]).unwrap();
             outputs.tensor("probabilities").unwrap().clone()
         };
-        let live = predict(&session);
-        let folded = predict(&Session::builder(&fixed).enable_pass(FOLD_SCALES).build().unwrap());
-        let plain = predict(&Session::builder(&fixed).build().unwrap());
+        let live = probabilities(&session);
+        let folded = probabilities(&Session::builder(&fixed).enable_pass(FOLD_SCALES).build().unwrap());
+        let plain = probabilities(&Session::builder(&fixed).build().unwrap());
         let size = live.scalars().map(|s| s.as_f64()).fold(0.0, f64::max);
         let off = largest(&differences(&live, &folded)) / size;
         println!("`{name}`: {norms} batch norms; off by {off:e} of the largest probability");

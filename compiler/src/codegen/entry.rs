@@ -15,7 +15,7 @@
 //!
 //! If extents depend on the batch size, it is the fifth argument.
 //!
-//! The calls of many kernels are functions of their own: see [`calls`](super::calls).
+//! The calls of many kernels are functions of their own: see `codegen/calls.rs`.
 //!
 //! The plan guarantees that no variable is overwritten before the last check.
 

@@ -20,6 +20,9 @@ use crate::kernel::{Affine, Axis, BufferId, StageSchedule};
 /// Coordinates of an axis.
 type Along<W> = (Axis, Span<W>);
 
+/// The panel that has the columns, if there is one, and the part of the fold that is in it.
+type Place<'p, 'k, W> = Option<(&'p Panel<'k, W>, Span<W>)>;
+
 /// Emits something for a tile.
 type OnTile<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &Tile<'_, <E as VectorEmitter>::Word>);
 
@@ -179,7 +182,7 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         point: &Point<E::Word>,
         (row_axis, rows): Along<E::Word>,
         columns: Span<E::Word>,
-        place: Option<(&Panel<'k, E::Word>, Span<E::Word>)>,
+        place: Place<'_, 'k, E::Word>,
         on_tile: OnTile<'_, E>,
     ) {
         let (col_axis, cols) = self.cols;
@@ -246,13 +249,12 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                 let mut rows_of = vec![(row_axis, rows)];
                 rows_of.extend(inner.iter().rev());
                 let kept = Kept::new(panel, &rows_of, (self.cols.0, columns.start));
-                let each = |emission: &mut Emission<E>,
-                            place: Option<(&Panel<'k, E::Word>, Span<E::Word>)>,
-                            on_tile: OnTile<'_, E>| {
-                    emission.nest(inner, &mut point.clone(), &mut |emission, point| {
-                        self.emit(emission, point, (row_axis, rows), columns, place, on_tile);
-                    });
-                };
+                let each =
+                    |emission: &mut Emission<E>, place: Place<'_, 'k, E::Word>, on_tile: OnTile<'_, E>| {
+                        emission.nest(inner, &mut point.clone(), &mut |emission, point| {
+                            self.emit(emission, point, (row_axis, rows), columns, place, on_tile);
+                        });
+                    };
                 each(emission, None, &mut |emission, tile| {
                     let start = tile.plan.fold.as_ref().map_or(vec![], |fold| fold.start(&mut emission.e));
                     let values: Vec<_> = tile.points.iter().flat_map(|_| start.clone()).collect();
