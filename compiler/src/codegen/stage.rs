@@ -27,6 +27,8 @@ const KEPT: usize = 8;
 /// The part of the registers that accumulators may take, where it is: what they add up needs some too. The more there are, the
 /// longer are the pieces of rows that a sum of columns reads.
 const KEPT_PART: [usize; 2] = [3, 4];
+/// Bytes of such a piece at most: longer ones gain nothing.
+const PIECE: usize = 512;
 /// The most vectors that a leaf without a fold has.
 const MAPPED: usize = 4;
 
@@ -157,7 +159,13 @@ impl LeafPlan<'_> {
     fn strips(&self, vectors: Vectors) -> usize {
         let kept = self.fold.as_ref().map_or(0, FoldPlan::kept);
         let fold_cost = self.fold.as_ref().map_or(0, |f| f.body.cost());
-        let part = |registers: usize| registers * KEPT_PART[0] / KEPT_PART[1];
+        let types = self.fold.as_ref().map_or(vec![], FoldPlan::kept_types);
+        let are_vectors = types.iter().all(|ty| ty.lanes > 1);
+        let bytes = types.iter().map(|ty| ty.dtype.bytes() * ty.lanes).max().unwrap_or(1);
+        let part = |registers: usize| match are_vectors {
+            true => (registers * KEPT_PART[0] / KEPT_PART[1]).min(PIECE / bytes),
+            false => KEPT,
+        };
         let by_registers = vectors.tile_registers().map_or(KEPT, part).checked_div(kept).unwrap_or(MAPPED);
         let by_size = LEAF / (self.body.cost() + fold_cost).max(1);
         by_registers.min(by_size).max(1)

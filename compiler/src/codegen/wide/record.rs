@@ -255,6 +255,9 @@ impl Recorder {
         let block = &mut self.code.blocks[last];
         block.steps.extend(steps);
         block.exit = Exit::Branch { test, condition, then: header, otherwise: after };
+        // A few leave what comes behind the loop enough registers.
+        let vectors = carried.iter().filter(|&&reg| self.code.regs[reg].class == Class::Vector);
+        let is_many = vectors.count() > self.code.level.registers() / 4;
         let all = carried.iter().copied().chain(inductions.iter().map(|i| i.1)).collect();
         self.code.blocks[header].repeats = Some((last, all));
         self.regions[level - 1].block = after;
@@ -262,7 +265,7 @@ impl Recorder {
             .iter()
             .map(|&from| {
                 let to = self.reg_like(level - 1, from);
-                self.code.regs[to].is_apart = true;
+                self.code.regs[to].is_apart = is_many && self.code.regs[to].class == Class::Vector;
                 self.push(Step::Copy { to, from });
                 to
             })
