@@ -10,10 +10,10 @@ use cranelift_codegen::ir::{
     AbiParam, Block, FuncRef, InstBuilder, MemFlagsData, SigRef, Signature, StackSlotData, StackSlotKind,
     Value, types,
 };
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use cranelift_module::{FuncId, Linkage, Module};
+use cranelift_frontend::FunctionBuilder;
+use cranelift_module::{FuncId, Module};
 
-use super::entry::{Constants, EntryParts, load, offset, return_status, signature};
+use super::entry::{Constants, EntryParts, define, load, offset, return_status};
 use super::kernel::EmittedKernel;
 use super::task::ChunkCount;
 use super::{CodegenError, Target, frame};
@@ -83,26 +83,16 @@ fn emit_part(
     (parts, constants): (&EntryParts<'_>, &Constants),
     (n, kernels): (usize, Range<usize>),
 ) -> Result<FuncId, CodegenError> {
-    let signature = signature(target, parts);
-    let func = module.declare_function(&format!("{}.part{n}", parts.symbol), Linkage::Local, &signature)?;
-    let mut context = module.make_context();
-    context.func.signature = signature;
-    let mut variables = FunctionBuilderContext::new();
-    let mut builder = FunctionBuilder::new(&mut context.func, &mut variables);
-    let entry = builder.create_block();
-    builder.append_block_params_for_function_params(entry);
-    builder.switch_to_block(entry);
-    let arguments = Arguments::of(&builder, entry);
-    let bad_index = builder.create_block();
-    builder.set_cold_block(bad_index);
-    Calls { parts, constants, builder: &mut builder, arguments, bad_index }.run(module, target, kernels);
-    return_status(&mut builder, Status::Ok);
-    builder.switch_to_block(bad_index);
-    return_status(&mut builder, Status::IndexOutOfRange);
-    builder.seal_all_blocks();
-    builder.finalize(module.target_config());
-    module.define_function(func, &mut context)?;
-    Ok(func)
+    let symbol = format!("{}.part{n}", parts.symbol);
+    define(module, target, parts, &symbol, |module, builder, arguments| {
+        let bad_index = builder.create_block();
+        builder.set_cold_block(bad_index);
+        Calls { parts, constants, builder: &mut *builder, arguments, bad_index }.run(module, target, kernels);
+        return_status(builder, Status::Ok);
+        builder.switch_to_block(bad_index);
+        return_status(builder, Status::IndexOutOfRange);
+        Ok(())
+    })
 }
 
 impl Calls<'_, '_> {

@@ -61,37 +61,53 @@ pub fn emit_entry(
     target: &Target,
     parts: &EntryParts<'_>,
 ) -> Result<FuncId, CodegenError> {
+    define(module, target, parts, parts.symbol, |module, builder, arguments| {
+        let constants = define_constants(module, parts)?;
+        let mode = fpmode::declare(module, target)?;
+        return_unless_same_abi(builder, arguments.ctx);
+        let mode = mode.enter(module, builder);
+        let bad_index = builder.create_block();
+        builder.set_cold_block(bad_index);
+        Calls { parts, constants: &constants, builder: &mut *builder, arguments, bad_index }
+            .run_all(module, target)?;
+        let Arguments { state, scratch, .. } = arguments;
+        let mut code = EntryCode { parts, builder, state, scratch, mode, bad_index };
+        code.copy_variables(target);
+        code.finish();
+        Ok(())
+    })
+}
+
+/// Defines a function with the arguments of an entry point: `body` emits what it does, and ends every path with a return.
+///
+/// # Errors
+/// [`CodegenError::Module`] if Cranelift refuses the code; those of `body`.
+pub(super) fn define(
+    module: &mut dyn Module,
+    target: &Target,
+    parts: &EntryParts<'_>,
+    symbol: &str,
+    body: impl FnOnce(&mut dyn Module, &mut FunctionBuilder<'_>, Arguments) -> Result<(), CodegenError>,
+) -> Result<FuncId, CodegenError> {
     let signature = signature(target, parts);
-    let func = module.declare_function(parts.symbol, Linkage::Local, &signature)?;
-    let constants = define_constants(module, parts)?;
-    let mode = fpmode::declare(module, target)?;
+    let func = module.declare_function(symbol, Linkage::Local, &signature)?;
     let mut context = module.make_context();
     context.func.signature = signature;
-
     let mut variables = FunctionBuilderContext::new();
     let mut builder = FunctionBuilder::new(&mut context.func, &mut variables);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
     let arguments = Arguments::of(&builder, entry);
-    return_unless_same_abi(&mut builder, arguments.ctx);
-    let mode = mode.enter(module, &mut builder);
-    let bad_index = builder.create_block();
-    builder.set_cold_block(bad_index);
-    let mut calls = Calls { parts, constants: &constants, builder: &mut builder, arguments, bad_index };
-    calls.run_all(module, target)?;
-    let Arguments { state, scratch, .. } = arguments;
-    let mut code = EntryCode { parts, builder, state, scratch, mode, bad_index };
-    code.copy_variables(target);
-    code.finish();
-    code.builder.seal_all_blocks();
-    code.builder.finalize(module.target_config());
+    body(&mut *module, &mut builder, arguments)?;
+    builder.seal_all_blocks();
+    builder.finalize(module.target_config());
     module.define_function(func, &mut context)?;
     Ok(func)
 }
 
 /// The signature of an entry point, and of its parts.
-pub(super) fn signature(target: &Target, parts: &EntryParts<'_>) -> Signature {
+fn signature(target: &Target, parts: &EntryParts<'_>) -> Signature {
     let mut signature = Signature::new(target.call_conv());
     let params = 4 + usize::from(parts.function.largest.is_some());
     signature.params.extend(vec![AbiParam::new(types::I64); params]);
@@ -164,9 +180,9 @@ pub(super) fn offset(builder: &mut FunctionBuilder<'_>, base: Value, bytes: usiz
 }
 
 /// An entry point in the making.
-struct EntryCode<'a> {
-    parts: &'a EntryParts<'a>,
-    builder: FunctionBuilder<'a>,
+struct EntryCode<'a, 'b> {
+    parts: &'b EntryParts<'b>,
+    builder: &'b mut FunctionBuilder<'a>,
     state: Value,
     scratch: Value,
     mode: SavedMode,
@@ -174,9 +190,9 @@ struct EntryCode<'a> {
     bad_index: Block,
 }
 
-impl EntryCode<'_> {
+impl EntryCode<'_, '_> {
     fn offset(&mut self, base: Value, bytes: usize) -> Value {
-        offset(&mut self.builder, base, bytes)
+        offset(self.builder, base, bytes)
     }
 
     /// Copies the new values of double-buffered variables into the state.
@@ -196,7 +212,7 @@ impl EntryCode<'_> {
         let widest = if target.lanes(DType::F32) > 1 { types::I8X16 } else { types::I64 };
         let whole = copy.bytes - copy.bytes % 64;
         if whole > 0 {
-            let b = &mut self.builder;
+            let b = &mut *self.builder;
             let (head, done) = (b.create_block(), b.create_block());
             let position = b.append_block_param(head, types::I64);
             let start = b.ins().iconst(types::I64, 0);
@@ -204,7 +220,7 @@ impl EntryCode<'_> {
             b.switch_to_block(head);
             let (source, sink) = (b.ins().iadd(from, position), b.ins().iadd(to, position));
             self.copy_bytes(source, sink, 64, widest);
-            let b = &mut self.builder;
+            let b = &mut *self.builder;
             let next = b.ins().iadd_imm_s(position, 64);
             let more = b.ins().icmp_imm_u(IntCC::UnsignedLessThan, next, whole as i64);
             b.ins().brif(more, head, &[next.into()], done, &[]);
@@ -222,7 +238,7 @@ impl EntryCode<'_> {
         for ty in [widest, types::I64, types::I32, types::I16, types::I8] {
             let width = ty.bytes() as usize;
             while bytes - position >= width {
-                let value = load(&mut self.builder, ty, from, position);
+                let value = load(self.builder, ty, from, position);
                 self.builder.ins().store(MemFlagsData::trusted(), value, to, position as i32);
                 position += width;
             }
@@ -232,15 +248,15 @@ impl EntryCode<'_> {
     /// Returns, in both ways.
     fn finish(&mut self) {
         if self.parts.exclusive {
-            let step = load(&mut self.builder, types::I64, self.state, StateHeader::STEP_OFFSET);
+            let step = load(self.builder, types::I64, self.state, StateHeader::STEP_OFFSET);
             let next = self.builder.ins().iadd_imm_s(step, 1);
             let offset = StateHeader::STEP_OFFSET as i32;
             self.builder.ins().store(MemFlagsData::trusted(), next, self.state, offset);
         }
-        self.mode.leave(&mut self.builder);
-        return_status(&mut self.builder, Status::Ok);
+        self.mode.leave(self.builder);
+        return_status(self.builder, Status::Ok);
         self.builder.switch_to_block(self.bad_index);
-        self.mode.leave(&mut self.builder);
-        return_status(&mut self.builder, Status::IndexOutOfRange);
+        self.mode.leave(self.builder);
+        return_status(self.builder, Status::IndexOutOfRange);
     }
 }

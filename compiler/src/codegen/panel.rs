@@ -1,13 +1,15 @@
 //! Panels: operands of a contraction, copied so that tiles read them from consecutive memory.
 //!
-//! The panel of the vector operand has the columns of a few blocks, one behind the other, and as many elements of the fold as stay in the second-level
-//! cache while all rows use them: each tile of rows runs on from block to block, so that what it reads of its own operand comes
-//! from far away once for all of them. Where the fold has more elements, it is run in parts, and between two parts
-//! the accumulators of some rows are kept in memory; the order of additions stays the same. While the tiles use a panel,
-//! memory is asked for what the next one is copied from ([`ahead`]). The panel of the broadcast operand has the rows
-//! of a few tiles, one behind the other: as many as whole lines of the cache have.
+//! The panel of the vector operand has the columns of a few blocks, one behind the other, and as many elements of the fold
+//! as stay in the second-level cache while all rows use them: each tile of rows runs on from block to block, so that what
+//! it reads of its own operand comes from far away once for all of them. Where the fold has more elements, it is run in
+//! parts, and between two parts the accumulators of some rows are kept in memory ([`kept`]); the order of additions stays
+//! the same. While the tiles use a panel, memory is asked for what the next one is copied from ([`ahead`]). The panel of
+//! the broadcast operand has the rows of a few tiles, one behind the other: as many as whole lines of the cache have.
 
 mod ahead;
+mod kept;
+mod shape;
 mod turned;
 
 use cranelift_entity::EntityRef;
@@ -19,174 +21,18 @@ use super::loops::{Emission, Span};
 use super::plan::{Axes, BodyPlan, Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
-use crate::kernel::{Affine, Axis, Fold, Packed, ScalarId, StageSchedule, most, points};
-use crate::tensor::Scalar;
-use crate::types::{DType, dense_strides};
+use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
+pub(super) use kept::Kept;
+pub(crate) use shape::panel_blocks;
+pub(super) use shape::{KEPT_ROWS, PanelShape};
 
-/// Bytes of a panel of 128-bit vectors: half of a first-level cache of 32 KiB.
-const PANEL_BYTES: usize = 16 << 10;
-/// Bytes of a panel of wider vectors, whose tiles have so many rows that a vector comes from the second-level cache in the time
-/// of its multiplications: what stays of that cache, of 512 KiB, beside the rows' operand.
-const WIDE_PANEL_BYTES: usize = 320 << 10;
-/// Blocks of columns that a panel has before it has more elements of the fold.
-const BLOCKS: usize = 4;
+use crate::tensor::Scalar;
+use crate::types::dense_strides;
+
 /// Rows of an operand between the one that is copied and the one that is asked for.
 const ROWS_AHEAD: i64 = 32;
 /// Bytes of a cache line.
 const LINE: i64 = 64;
-/// Rows whose accumulators are kept between two parts of a fold.
-pub(super) const KEPT_ROWS: usize = 256;
-
-/// The sizes of the panel of the vector operand, and of what lies behind it: the accumulators that are kept, and the panel of
-/// the broadcast operand.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PanelShape {
-    pub(super) dtype: DType,
-    /// Columns of a block.
-    cols: usize,
-    /// Rows of a tile.
-    rows: usize,
-    /// Tiles whose rows the broadcast operand's panel has; 0 if it has none.
-    tiles: usize,
-    /// Blocks.
-    pub(super) blocks: usize,
-    /// Coordinates of the fold's outermost axis in a part.
-    pub(super) part: usize,
-    /// Elements of the fold for one coordinate of its outermost axis.
-    inner: usize,
-    /// Whether there are several parts.
-    pub(super) parts: bool,
-    /// Partial results of an accumulator.
-    lanes: usize,
-}
-
-impl PanelShape {
-    /// The panel of a stage that is scheduled to have one; `extents` are those of the stage's points.
-    pub(super) fn new(
-        fold: Option<&Fold>,
-        schedule: &StageSchedule,
-        extents: &[usize],
-    ) -> Option<PanelShape> {
-        let (&StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack }, Some(fold)) =
-            (schedule, fold)
-        else {
-            return None;
-        };
-        if pack == Packed::Neither {
-            return None;
-        }
-        let operand = operand(fold, row_operand, Side::Columns)?;
-        let dtype = fold.body.insts[operand].dtype;
-        let tiles = match pack {
-            Packed::Both => (LINE as usize / dtype.bytes()).min(extents[row_axis]).div_ceil(rows).max(1),
-            _ => 0,
-        };
-        let extent = fold.axes.first().map_or(1, |e| e.most());
-        let inner = points(fold.axes.iter().skip(1));
-        let all_blocks = extents[col_axis].div_ceil(cols).max(1);
-        let (bytes, least) = match lanes * dtype.bytes() > 16 {
-            true => (WIDE_PANEL_BYTES, BLOCKS.min(all_blocks)),
-            false => (PANEL_BYTES, 1),
-        };
-        // Coordinates of the fold's outermost axis, of so many blocks, that fit.
-        let fit = |blocks: usize| {
-            let coordinate = cols.saturating_mul(inner).saturating_mul(blocks * dtype.bytes());
-            bytes / coordinate.max(1)
-        };
-        let part = if fit(least.min(2)) >= extent {
-            extent
-        } else {
-            // Parts of one axis must be whole rounds of the partial results.
-            let unit = if fold.axes.len() > 1 { 1 } else { fold.lanes };
-            let most = (fit(least) / unit * unit).max(unit);
-            // Equal parts need code for one size only.
-            let is_equal =
-                |part: &usize| *part > 0 && part.is_multiple_of(unit) && extent.is_multiple_of(*part);
-            (most / 2..=most).rev().find(is_equal).unwrap_or(most).min(extent)
-        };
-        // As many blocks as fit, and about as many in each panel.
-        let most = (1..=all_blocks).rev().find(|&blocks| fit(blocks) >= part);
-        let most = if least > 1 { most.unwrap_or(1) } else { 1 };
-        let blocks = all_blocks.div_ceil(all_blocks.div_ceil(most));
-        Some(PanelShape {
-            dtype,
-            cols,
-            rows,
-            tiles,
-            blocks,
-            part,
-            inner,
-            parts: part < extent,
-            lanes: fold.lanes,
-        })
-    }
-
-    /// Columns of the panel.
-    pub(super) fn all_cols(self) -> usize {
-        self.cols * self.blocks
-    }
-
-    /// Rows of the panel of the broadcast operand.
-    fn all_rows(self) -> usize {
-        self.rows * self.tiles
-    }
-
-    /// Elements of one column, or of one row, of a panel; `None` if they are more than memory has bytes.
-    fn elements(self) -> Option<usize> {
-        self.part
-            .checked_mul(self.inner)
-            .filter(|elements| elements.checked_mul(self.dtype.bytes()).is_some())
-    }
-
-    /// Bytes of one column of a block.
-    fn column_bytes(self) -> i64 {
-        self.elements().map_or(0, |elements| (elements * self.dtype.bytes()) as i64)
-    }
-
-    /// Where the panel, the accumulators behind it and the other panel end; `None` if that is beyond memory.
-    fn ends(self) -> Option<[usize; 3]> {
-        let kept = match self.parts {
-            true => self.all_cols().checked_mul(KEPT_ROWS)?.checked_mul(self.lanes)?,
-            false => 0,
-        };
-        let elements = self.elements()?;
-        let mut end = 0usize;
-        let mut ends = [0; 3];
-        let sizes = [elements.checked_mul(self.all_cols())?, kept, elements.checked_mul(self.all_rows())?];
-        for (n, size) in sizes.into_iter().enumerate() {
-            end = end.checked_add(size.checked_mul(self.dtype.bytes())?)?.checked_next_multiple_of(64)?;
-            ends[n] = end;
-        }
-        Some(ends)
-    }
-
-    /// Bytes of everything; `None` if they are more than memory.
-    pub(super) fn bytes(self) -> Option<usize> {
-        self.ends().map(|ends| ends[2])
-    }
-
-    /// Bytes from the panel to the accumulators.
-    pub(super) fn kept_offset(self) -> i64 {
-        self.ends().map_or(0, |ends| ends[0] as i64)
-    }
-
-    /// Bytes from the panel to that of the broadcast operand.
-    fn rows_offset(self) -> i64 {
-        self.ends().map_or(0, |ends| ends[1] as i64)
-    }
-
-    /// Bytes from the accumulators to the vector of partial results of a row that starts at a column.
-    pub(super) fn kept_at(self, row: i64, partial: usize, col: i64) -> i64 {
-        ((row * self.lanes as i64 + partial as i64) * self.all_cols() as i64 + col)
-            * self.dtype.bytes() as i64
-    }
-}
-
-/// How many blocks of columns a panel has, of a stage whose points have these extents; 1 if there is none.
-pub(crate) fn panel_blocks(fold: Option<&Fold>, schedule: &StageSchedule, extents: &[usize]) -> usize {
-    PanelShape::new(fold, schedule, extents).map_or(1, |shape| shape.blocks)
-}
-
 /// An operand of a contraction.
 fn operand(fold: &Fold, row_operand: usize, side: Side) -> Option<ScalarId> {
     let index = if side == Side::Rows { row_operand } else { 1 - row_operand };
@@ -283,8 +129,8 @@ impl<'k, W: Copy> Panel<'k, W> {
         self.fold.axes.first().map_or(Span::first(1), |&extent| emission.whole(extent))
     }
 
-    /// Lets addresses in a block of columns, or of rows, that starts at `at` be relative to where the first one and the first element of
-    /// all would be, if the panel has those from `first` on and the fold's coordinates from `part` on.
+    /// Lets addresses in a block of columns, or of rows, that starts at `at` be relative to where the first one and the first
+    /// element of all would be, if the panel has those from `first` on and the fold's coordinates from `part` on.
     pub(super) fn place<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
@@ -351,9 +197,8 @@ impl<'k, W: Copy> Panel<'k, W> {
                     let mut point = point.clone();
                     point[self.axis] = at.plus((start + offset) as i64);
                     // One of its line is enough.
-                    if (start + offset) * self.shape.dtype.bytes() % (LINE as usize)
-                        < plan.lanes() * self.shape.dtype.bytes()
-                    {
+                    let element = self.shape.dtype.bytes();
+                    if (start + offset) * element % (LINE as usize) < plan.lanes() * element {
                         self.prefetch(emission, plan, &point);
                     }
                     self.copy(emission, plan, &point, *start);
@@ -378,7 +223,8 @@ impl<'k, W: Copy> Panel<'k, W> {
         }
     }
 
-    /// Emits the copy of an element of the fold at a point, or at a vector of points, of the block that starts behind so many columns or rows.
+    /// Emits the copy of an element of the fold at a point, or at a vector of points, of the block that starts behind so many
+    /// columns or rows.
     fn copy<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
@@ -399,7 +245,7 @@ impl<'k, W: Copy> Panel<'k, W> {
 }
 
 /// An address and an offset that an instruction can hold.
-pub(super) fn near<E: VectorEmitter>(e: &mut E, address: E::Word, offset: i64) -> (E::Word, i32) {
+fn near<E: VectorEmitter>(e: &mut E, address: E::Word, offset: i64) -> (E::Word, i32) {
     match i32::try_from(offset) {
         Ok(offset) => (address, offset),
         Err(_) => {

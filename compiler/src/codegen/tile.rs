@@ -10,7 +10,7 @@ use cranelift_entity::EntityRef;
 use super::access::Side;
 use super::emitter::VectorEmitter;
 use super::loops::{Emission, Length, Span};
-use super::panel::{KEPT_ROWS, Panel, PanelShape, near};
+use super::panel::{KEPT_ROWS, Kept, Panel};
 use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::rows::joined;
@@ -258,106 +258,25 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                 each(emission, None, &mut |emission, tile| {
                     let start = tile.plan.fold.as_ref().map_or(vec![], |fold| fold.start(&mut emission.e));
                     let values: Vec<_> = tile.points.iter().flat_map(|_| start.clone()).collect();
-                    kept.store(emission, tile, &values);
+                    kept.store(emission, (tile.plan, tile.points), &values);
                 });
                 let all = panel.whole_fold(emission);
                 emission.parts(&all, panel.shape.part, &mut |emission, part| {
                     self.pack(emission, panel, point, columns, part);
                     each(emission, Some((panel, part)), &mut |emission, tile| {
-                        let values = kept.load(emission, tile);
+                        let values = kept.load(emission, (tile.plan, tile.points));
                         let Some(fold) = &tile.plan.fold else { return };
                         let values = fold.part(emission, tile.points, part, values);
-                        kept.store(emission, tile, &values);
+                        kept.store(emission, (tile.plan, tile.points), &values);
                     });
                 });
                 each(emission, None, &mut |emission, tile| {
-                    let values = kept.load(emission, tile);
+                    let values = kept.load(emission, (tile.plan, tile.points));
                     let Some(fold) = &tile.plan.fold else { return };
                     let results = fold.results(emission, tile.points.len(), &values);
                     tile.plan.bodies(emission, tile.points, &results);
                 });
             });
         });
-    }
-}
-
-/// Where accumulators are between two parts of a fold: all columns of a panel for every row and partial result. Rows
-/// have whole vectors, also where not all lanes of the last one are columns.
-struct Kept<W> {
-    shape: PanelShape,
-    /// Where the panel is.
-    start: Option<W>,
-    /// Axes whose coordinates tell rows apart, each with the first one, and how many rows one step on it is.
-    rows: Vec<(Axis, Coord<W>, i64)>,
-    /// The axis of the columns, and the first one.
-    cols: (Axis, Coord<W>),
-}
-
-impl<W: Copy> Kept<W> {
-    /// What is kept for all points of some axes, the innermost first, and a panel with the columns from a first one on.
-    fn new(panel: &Panel<'_, W>, rows: &[Along<W>], cols: (Axis, Coord<W>)) -> Kept<W> {
-        let mut step = 1;
-        let mut told_apart = Vec::new();
-        for &(axis, span) in rows {
-            told_apart.push((axis, span.start, step));
-            step *= span.length.most() as i64;
-        }
-        Kept { shape: panel.shape, start: panel.start, rows: told_apart, cols }
-    }
-
-    /// The address of what is kept for a point.
-    fn address<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>, point: &Point<W>) -> (W, i64) {
-        let e = &mut emission.e;
-        let mut address = self.start.unwrap_or_else(|| e.word(0));
-        let mut offset = self.shape.kept_offset();
-        let rows = self.rows.iter().map(|&(axis, first, step)| (axis, first, self.shape.kept_at(step, 0, 0)));
-        let cols = (self.cols.0, self.cols.1, self.shape.kept_at(0, 0, 1));
-        for (axis, first, bytes) in rows.chain([cols]) {
-            let Coord { base, offset: within } = point[axis];
-            offset += (within - first.offset) * bytes;
-            for (base, bytes) in [(base, bytes), (first.base, -bytes)] {
-                if let Some(base) = base {
-                    let term = e.word_times(base, bytes);
-                    address = e.word_add(address, term);
-                }
-            }
-        }
-        (address, offset)
-    }
-
-    fn load<E: VectorEmitter<Word = W>>(
-        &self,
-        emission: &mut Emission<E>,
-        tile: &Tile<'_, W>,
-    ) -> Vec<E::Value> {
-        let types = tile.plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
-        let mut values = Vec::new();
-        for point in tile.points {
-            let (address, offset) = self.address(emission, point);
-            for (partial, &ty) in types.iter().enumerate() {
-                let offset = offset + self.shape.kept_at(0, partial, 0);
-                let (address, offset) = near(&mut emission.e, address, offset);
-                values.push(emission.e.load(ty, ty.lanes, address, offset, false));
-            }
-        }
-        values
-    }
-
-    fn store<E: VectorEmitter<Word = W>>(
-        &self,
-        emission: &mut Emission<E>,
-        tile: &Tile<'_, W>,
-        values: &[E::Value],
-    ) {
-        let types = tile.plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
-        let mut values = values.iter();
-        for point in tile.points {
-            let (address, offset) = self.address(emission, point);
-            for ((partial, &ty), &value) in types.iter().enumerate().zip(values.by_ref()) {
-                let offset = offset + self.shape.kept_at(0, partial, 0);
-                let (address, offset) = near(&mut emission.e, address, offset);
-                emission.e.store(ty, ty.lanes, value, address, offset);
-            }
-        }
     }
 }

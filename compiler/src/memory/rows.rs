@@ -32,8 +32,8 @@ pub fn pitch(dtype: DType, shape: &[usize]) -> Option<usize> {
     crowded.then(|| row + LINE / dtype.bytes())
 }
 
-/// Gives every variable, next value, temporary and constant its pitch. A temporary or constant whose bytes are also used under a shape with
-/// other rows stays dense; for a variable there is a dense copy then.
+/// Gives every variable, next value, temporary and constant its pitch. A temporary or constant whose bytes are also used
+/// under a shape with other rows stays dense; for a variable there is a dense copy then.
 pub fn pad_rows(f: &mut KernelFunction) {
     let misfits = misfits(f);
     let mut copies = Vec::new();

@@ -93,22 +93,15 @@ pub(super) fn choose_chunks(
     };
     let mut best: Option<(f64, Chunks)> = None;
     let columns = columns.and_then(|(axis, cols)| {
-        // What is read of rows serves all blocks of a panel, so a chunk has several: but leaves some for other threads.
+        // A panel serves all blocks of a chunk, of which there are some for every thread.
         let of_stage = most(&[kernel.axes.as_slice(), &stage.axes].concat());
         let panel = panel_blocks(stage.fold.as_ref(), schedule, &of_stage);
         let blocks = extents[axis].div_ceil(cols);
         let held = blocks / bytes.div_ceil(LOCAL_BYTES).max(1);
         let limit = panel.min(blocks.div_ceil(2)).min(held).max(1);
-        let again = match schedule {
-            StageSchedule::Tile { pack: Packed::Both, .. } => AGAIN[1],
-            _ => AGAIN[0],
-        };
-        let share = |chunks: &Chunks, group: usize| {
-            let count = extents[axis].div_ceil(chunks.block) as f64;
-            evenness(extents[axis], chunks.block) / ((1.0 + TAIL / count) * (1.0 + again / group as f64))
-        };
         let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, cols * group)?)));
-        let best = groups.max_by(|(a, x), (b, y)| share(x, *a).total_cmp(&share(y, *b)));
+        let worth = |&(group, chunks): &(usize, Chunks)| worth(schedule, extents[axis], chunks.block, group);
+        let best = groups.max_by(|a, b| worth(a).total_cmp(&worth(b)));
         best.map(|(_, chunks)| chunks)
     });
     let others = others.filter_map(|(axis, least)| cut_evenly(axis, least));
@@ -146,6 +139,17 @@ fn repacks(stage: &Stage, schedule: &StageSchedule, axis: Axis) -> bool {
         }
         _ => false,
     }
+}
+
+/// What chunks of so many coordinates of the columns' axis are worth, of `group` blocks each: what is read of rows serves all
+/// blocks of a chunk, but threads that share many chunks wait less for one another.
+fn worth(schedule: &StageSchedule, extent: usize, block: usize, group: usize) -> f64 {
+    let again = match schedule {
+        StageSchedule::Tile { pack: Packed::Both, .. } => AGAIN[1],
+        _ => AGAIN[0],
+    };
+    let count = extent.div_ceil(block) as f64;
+    evenness(extent, block) / ((1.0 + TAIL / count) * (1.0 + again / group as f64))
 }
 
 /// How busy chunks of so many coordinates of an axis keep two, four and eight threads, together: 3 is all of the time.

@@ -254,6 +254,15 @@ mod tests {
     }
 
     #[test]
+    fn enormous_extents_take_no_longer() {
+        for fold in [64, 0] {
+            let text = contraction_text(96, 1 << 40, false).replace("64", &fold.to_string());
+            let schedule = scheduled_for(level("x86-64-v3"), &text);
+            assert_eq!(schedule.chunks.map(|chunks| (chunks.axis, chunks.block % 24)), Some((1, 0)));
+        }
+    }
+
+    #[test]
     fn what_was_packed_serves_many_rows() {
         // Columns of tiles, although there are fewer of them than rows, which would all pack the same.
         let chunks = |text: &str| scheduled_for(level("x86-64-v3"), text).chunks.unwrap();
