@@ -5,8 +5,9 @@ use bessemer_compiler::codegen::{CodegenError, CpuLevel, Target};
 use bessemer_compiler::diagnostic::{Diagnostic, Diagnostics};
 use bessemer_compiler::graph::{Function, FunctionId, Module, ValueId, Variable, bind};
 use bessemer_compiler::kernel::KernelFunction;
+use bessemer_compiler::memory::choose;
 use bessemer_compiler::pipeline::{self, OptLevel, Options, Report};
-use bessemer_compiler::program::NamedType;
+use bessemer_compiler::program::{NamedType, StoredVariable};
 use bessemer_compiler::{initializers, kernel, lower};
 
 use crate::error::{Error, names};
@@ -146,10 +147,11 @@ impl Model {
         }
     }
 
-    /// Names and types of all variables, slots of optimizers included.
-    pub fn variables(&self) -> Vec<NamedType> {
+    /// All variables, slots of optimizers included, in the layouts that [`choose`] gives them.
+    pub fn variables(&self) -> Vec<StoredVariable> {
         let named = |v: &Variable| NamedType { name: v.name.clone(), ty: v.ty.clone() };
-        self.module.variables.values().map(named).collect()
+        let variables = self.module.variables.values().zip(choose(&self.module));
+        variables.map(|(v, layout)| StoredVariable { variable: named(v), layout }).collect()
     }
 }
 

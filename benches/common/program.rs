@@ -9,7 +9,7 @@ use bessemer_compiler::graph::{Function, Module};
 use bessemer_compiler::initializers::init_function;
 use bessemer_compiler::jit::JitProgram;
 use bessemer_compiler::pipeline::{Options, Report, lower, optimise};
-use bessemer_compiler::program::NamedType;
+use bessemer_compiler::program::{NamedType, StoredVariable};
 use bessemer_compiler::train;
 
 /// A module with its training steps and `init` as functions.
@@ -32,7 +32,7 @@ pub fn compile(module: &Module, functions: &[&str], n: usize, options: &Options)
         variables: module
             .variables
             .values()
-            .map(|v| NamedType { name: v.name.clone(), ty: v.ty.clone() })
+            .map(|v| StoredVariable::by_rows(NamedType { name: v.name.clone(), ty: v.ty.clone() }))
             .collect(),
         functions: functions.collect(),
     };

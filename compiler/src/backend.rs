@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::kernel::math::expand;
 use crate::kernel::{BufferKind, KernelFunction, most, verify};
 use crate::memory::{MemoryPlan, drop_copies, order, pad_rows, plan};
-use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, assigns};
+use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, StoredVariable, assigns};
 use crate::schedule::{ScheduleOptions, schedule};
 use crate::types::TensorType;
 
@@ -35,8 +35,8 @@ pub struct Source {
 pub struct SourceModule {
     /// Name of the program.
     pub name: String,
-    /// Names and types of the variables, in the order by which buffers refer to them.
-    pub variables: Vec<NamedType>,
+    /// The variables, in the order by which buffers refer to them.
+    pub variables: Vec<StoredVariable>,
     /// The functions, whose names differ.
     pub functions: Vec<Source>,
 }

@@ -1,10 +1,13 @@
 //! What a caller has to know of compiled code: plain data, with nothing left of the graph.
 
-use bessemer_runtime::abi::{ProgramLayout, StateHeader, align_up};
+mod state;
 
-use crate::diagnostic::Diagnostic;
+pub use state::{StateLayout, StoredVariable, VariableLayout};
+
+use bessemer_runtime::abi::ProgramLayout;
+
 use crate::kernel::{BufferId, BufferKind, CheckSite, KernelFunction};
-use crate::memory::{Holder, MemoryPlan, pitch};
+use crate::memory::{Holder, MemoryPlan};
 use crate::types::TensorType;
 
 /// A compiled module: where its variables are stored and how its entry points are called.
@@ -25,50 +28,6 @@ pub struct NamedType {
     pub name: String,
     /// Dtype and shape; the batch size is bound.
     pub ty: TensorType,
-}
-
-/// Where variables are stored in the state block. All figures are in bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateLayout {
-    /// In the order of the module's variables.
-    pub variables: Vec<VariableLayout>,
-    /// Size of the state block with its header, a multiple of 64.
-    pub bytes: usize,
-}
-
-/// Where a variable is stored: row-major, with gaps between the rows if `pitch` says so (see [`memory::rows`](crate::memory)).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VariableLayout {
-    /// Its name and type.
-    pub variable: NamedType,
-    /// Offset from the start of the state block, in bytes; a multiple of 64.
-    pub offset: usize,
-    /// Size in bytes, with the gaps between rows and the one after the last row.
-    pub bytes: usize,
-    /// Bytes of a row, all that is stored on the innermost axis; at least 1.
-    pub row: usize,
-    /// Bytes from the start of a row to the start of the next one, at least `row`.
-    pub pitch: usize,
-}
-
-impl VariableLayout {
-    /// The elements of the variable, dense, of the `bytes` that are stored.
-    pub fn gather(&self, stored: &[u8]) -> Vec<u8> {
-        let mut elements = Vec::with_capacity(stored.len());
-        for stored in stored.chunks(self.pitch) {
-            elements.extend_from_slice(&stored[..self.row.min(stored.len())]);
-        }
-        elements
-    }
-
-    /// What is to be stored for the variable to have these elements, which are dense. Gaps are zero.
-    pub fn scatter(&self, elements: &[u8]) -> Vec<u8> {
-        let mut stored = vec![0; self.bytes];
-        for (stored, row) in stored.chunks_mut(self.pitch).zip(elements.chunks(self.row)) {
-            stored[..row.len()].copy_from_slice(row);
-        }
-        stored
-    }
 }
 
 /// An entry point.
@@ -130,54 +89,6 @@ pub struct MemoryHolder {
     pub origin: Vec<String>,
 }
 
-impl StateLayout {
-    /// A layout for variables with these names and types.
-    ///
-    /// # Errors
-    /// `E0611` if they exceed the address space together.
-    pub fn new(variables: impl IntoIterator<Item = NamedType>) -> Result<StateLayout, Diagnostic> {
-        let mut layout = StateLayout { variables: Vec::new(), bytes: StateHeader::SIZE };
-        for variable in variables {
-            let offset = layout.bytes;
-            let ty = &variable.ty;
-            let shape = byte_size(ty).map_or(Vec::new(), |_| ty.shape.bound());
-            let row = shape.last().map_or(1, |&row| row).saturating_mul(ty.dtype.bytes()).max(1);
-            let pitch = pitch(ty.dtype, &shape).map_or(row, |pitch| pitch * ty.dtype.bytes());
-            let bytes = byte_size(ty).and_then(|bytes| (bytes / row).checked_mul(pitch));
-            layout.bytes = bytes
-                .and_then(align_up)
-                .and_then(|padded| offset.checked_add(padded))
-                .filter(|&end| isize::try_from(end).is_ok())
-                .ok_or_else(|| {
-                    Diagnostic::new("E0611", "the variables exceed the address space")
-                        .note(format!("`@{}` : {} does not fit", variable.name, variable.ty))
-                })?;
-            layout.variables.push(VariableLayout { variable, offset, bytes: bytes.unwrap_or(0), row, pitch });
-        }
-        Ok(layout)
-    }
-
-    /// The offsets of the variables, in bytes, in order.
-    pub fn offsets(&self) -> Vec<usize> {
-        self.variables.iter().map(|v| v.offset).collect()
-    }
-
-    /// Identifies the meaning of a state block: the FNV-1a hash, 64 bits, of the lines `NAME : TYPE` of all variables.
-    /// It is the same wherever and whenever it is computed.
-    pub fn fingerprint(&self) -> u64 {
-        let lines = self.variables.iter().map(|v| format!("{} : {}\n", v.variable.name, v.variable.ty));
-        lines.fold(0xcbf2_9ce4_8422_2325, |hash, line| {
-            line.bytes().fold(hash, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-        })
-    }
-}
-
-/// Size of a tensor in bytes; `None` on overflow or if its batch size is not bound.
-fn byte_size(ty: &TensorType) -> Option<usize> {
-    let (elements, _) = ty.shape.elements().filter(|&(_, power)| power == 0)?;
-    elements.checked_mul(ty.dtype.bytes())
-}
-
 impl Program {
     /// How much memory a caller has to provide.
     pub fn layout(&self) -> ProgramLayout {
@@ -234,68 +145,6 @@ pub(crate) fn assigns(f: &KernelFunction) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::DType;
-
-    fn variable(name: &str, dtype: DType, shape: &[usize]) -> NamedType {
-        NamedType { name: name.into(), ty: TensorType::new(dtype, shape) }
-    }
-
-    #[test]
-    fn variables_follow_the_header_at_multiples_of_64() {
-        let layout = StateLayout::new([
-            variable("w", DType::F32, &[17]),
-            variable("empty", DType::F64, &[0, 3]),
-            variable("b", DType::Bool, &[]),
-        ])
-        .unwrap();
-        assert_eq!(layout.offsets(), [64, 192, 192]);
-        assert_eq!(layout.variables.iter().map(|v| v.bytes).collect::<Vec<_>>(), [68, 0, 1]);
-        assert_eq!(layout.bytes, 256);
-    }
-
-    #[test]
-    fn crowded_rows_have_gaps() {
-        let layout =
-            StateLayout::new([variable("w", DType::F32, &[9, 512]), variable("b", DType::F32, &[3])])
-                .unwrap();
-        let w = &layout.variables[0];
-        assert_eq!((w.row, w.pitch, w.bytes), (2048, 2112, 9 * 2112));
-        assert_eq!(layout.offsets(), [64, 64 + 9 * 2112]);
-        for (layout, elements) in layout.variables.iter().zip([9 * 512, 3]) {
-            let dense: Vec<u8> = (0..4 * elements).map(|n| (n % 251) as u8 + 1).collect();
-            let stored = layout.scatter(&dense);
-            assert_eq!(stored.len(), layout.bytes);
-            assert_eq!(layout.gather(&stored), dense);
-        }
-        let stored = w.scatter(&[1; 9 * 2048]);
-        assert!(stored.chunks(w.pitch).all(|row| row[..w.row] == [1; 2048] && row[w.row..] == [0; 64]));
-    }
-
-    #[test]
-    fn variables_beyond_the_address_space_are_refused() {
-        let huge = || variable("w", DType::F64, &[1 << 59]);
-        assert!(StateLayout::new([huge()]).is_ok());
-        assert_eq!(StateLayout::new([huge(), huge()]).unwrap_err().code, "E0611");
-        assert_eq!(StateLayout::new([variable("w", DType::F32, &[1 << 62])]).unwrap_err().code, "E0611");
-        assert_eq!(
-            StateLayout::new([variable("w", DType::F32, &[1 << 40, 1 << 40])]).unwrap_err().code,
-            "E0611"
-        );
-    }
-
-    #[test]
-    fn the_fingerprint_is_that_of_names_and_types() {
-        let of = |variables: &[NamedType]| StateLayout::new(variables.to_vec()).unwrap().fingerprint();
-        let w = variable("w", DType::F32, &[2, 3]);
-        // FNV-1a of nothing, and of "w : f32[2,3]\n".
-        assert_eq!(of(&[]), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(of(std::slice::from_ref(&w)), FINGERPRINT);
-        assert_ne!(of(&[variable("w", DType::F32, &[3, 2])]), FINGERPRINT);
-        assert_ne!(of(&[variable("v", DType::F32, &[2, 3])]), FINGERPRINT);
-        assert_ne!(of(&[w.clone(), w]), FINGERPRINT);
-    }
-
-    const FINGERPRINT: u64 = 0x4ceb_bde7_6f72_19cc;
 
     #[test]
     fn scratch_is_enough_for_every_entry_point() {

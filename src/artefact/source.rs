@@ -95,8 +95,9 @@ pub fn artefact_source(
     let variables = module
         .variables
         .values()
-        .map(|v| ArtefactVariable {
-            variable: NamedType { name: v.name.clone(), ty: v.ty.clone() },
+        .zip(model.variables())
+        .map(|(v, stored)| ArtefactVariable {
+            stored,
             is_trained: v.trainable && v.ty.dtype.is_float() && written.variable(&v.name).is_some(),
             is_constant: !v.trainable
                 && v.ty.rank() == 0

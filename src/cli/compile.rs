@@ -279,8 +279,9 @@ fn report(
     }
     text += &format!("{table}\n");
     let parameters = source.variables.iter().filter(|v| v.is_trained);
-    let parameters: u64 =
-        parameters.map(|v| v.variable.ty.shape.bound().iter().map(|&e| e as u64).product::<u64>()).sum();
+    let parameters: u64 = parameters
+        .map(|v| v.stored.variable.ty.shape.bound().iter().map(|&e| e as u64).product::<u64>())
+        .sum();
     text += &format!(
         "  {} parameters; {} bytes of state, {} bytes of scratch and {} more for each thread\n\n",
         grouped(parameters),

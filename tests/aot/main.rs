@@ -5,5 +5,6 @@ mod cross;
 mod docs;
 mod files;
 mod hardship;
+mod layouts;
 mod support;
 mod training;

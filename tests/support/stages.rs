@@ -172,7 +172,7 @@ fn plan(model: &Model, mut f: KernelFunction) -> String {
             say(format!("{id} \"{}\" at {offset}, bytes {}", buffer.name, buffer.bytes()));
         }
     }
-    let names: Vec<String> = model.variables().into_iter().map(|v| v.name).collect();
+    let names: Vec<String> = model.variables().into_iter().map(|v| v.variable.name).collect();
     for &variable in &plan.in_place {
         say(format!("@{} in place", names[variable]));
     }

@@ -42,22 +42,33 @@ impl Raw<'_> {
             code.refuse_address(other, 1);
             let offset = field(code, offset_of!(TensorRecord, offset));
             let place = code.b.ins().iadd(state, offset);
-            let row = field(code, offset_of!(TensorRecord, row));
+            let run = field(code, offset_of!(TensorRecord, run));
+            let runs = field(code, offset_of!(TensorRecord, runs));
+            let apart = field(code, offset_of!(TensorRecord, apart));
             let pitch = field(code, offset_of!(TensorRecord, pitch));
-            // Run after run.
-            let (head, done) = (code.b.create_block(), code.b.create_block());
-            let [place, other, left] = [place, other, bytes].map(|first| {
-                let value = code.b.append_block_param(head, types::I64);
-                (first, value)
-            });
-            code.b.ins().jump(head, &[place.0.into(), other.0.into(), left.0.into()]);
-            code.b.switch_to_block(head);
-            let (to, from) = if is_get { (other.1, place.1) } else { (place.1, other.1) };
-            code.call(copy, &[to, from, row]);
-            let left = code.b.ins().isub(left.1, row);
-            let (place, other) = (code.b.ins().iadd(place.1, pitch), code.b.ins().iadd(other.1, row));
+            let row_bytes = code.b.ins().imul(run, runs);
+            // Row after row, and run after run in each.
+            let [row_head, run_head, row_end, done] = [(); 4].map(|()| code.b.create_block());
+            let [row, dense, left] = [(); 3].map(|()| code.b.append_block_param(row_head, types::I64));
+            let [place_of_run, dense_of_run, runs_left] =
+                [(); 3].map(|()| code.b.append_block_param(run_head, types::I64));
+            code.b.ins().jump(row_head, &[place.into(), other.into(), bytes.into()]);
+            code.b.switch_to_block(row_head);
+            code.b.ins().jump(run_head, &[row.into(), dense.into(), runs.into()]);
+            code.b.switch_to_block(run_head);
+            let (to, from) = if is_get { (dense_of_run, place_of_run) } else { (place_of_run, dense_of_run) };
+            code.call(copy, &[to, from, run]);
+            let next_place = code.b.ins().iadd(place_of_run, apart);
+            let next_dense = code.b.ins().iadd(dense_of_run, run);
+            let runs_left = code.b.ins().iadd_imm_s(runs_left, -1);
+            let more = code.compare(IntCC::NotEqual, runs_left, 0);
+            let next = [next_place.into(), next_dense.into(), runs_left.into()];
+            code.b.ins().brif(more, run_head, &next, row_end, &[]);
+            code.b.switch_to_block(row_end);
+            let next_row = code.b.ins().iadd(row, pitch);
+            let left = code.b.ins().isub(left, row_bytes);
             let more = code.compare(IntCC::NotEqual, left, 0);
-            code.b.ins().brif(more, head, &[place.into(), other.into(), left.into()], done, &[]);
+            code.b.ins().brif(more, row_head, &[next_row.into(), next_dense.into(), left.into()], done, &[]);
             code.b.switch_to_block(done);
             code.give(Status::Ok);
         })?;

@@ -59,13 +59,14 @@ pub(super) fn describe(
         .zip(&source.variables)
         .map(|(layout, variable)| {
             let tensor = w.tensor(&layout.variable);
-            // Without gaps, all of it is one run.
-            let is_dense = layout.pitch == layout.row;
-            let whole = (tensor.bytes.max(1), tensor.bytes.max(1));
-            let (row, pitch) = if is_dense { whole } else { (layout.row as u64, layout.pitch as u64) };
+            let place = [layout.run, layout.runs, layout.apart, layout.pitch].map(|n| n as u64);
+            // Rows without gaps are one run.
+            let is_dense = layout.runs == 1 && layout.pitch == layout.run;
+            let all = tensor.bytes.max(1);
+            let [run, runs, apart, pitch] = if is_dense { [all, 1, all, all] } else { place };
             let trained = if variable.is_trained { TensorRecord::TRAINED } else { 0 };
             let flags = trained | if variable.is_constant { TensorRecord::CONSTANT } else { 0 };
-            TensorRecord { offset: layout.offset as u64, flags, row, pitch, ..tensor }
+            TensorRecord { offset: layout.offset as u64, flags, run, runs, apart, pitch, ..tensor }
         })
         .collect();
     let variables = w.list(&variables);
@@ -76,7 +77,9 @@ pub(super) fn describe(
     let flags = if source.has_threads { ProgramRecord::THREADS } else { 0 };
     let cpu = w.text(&head.cpu);
     let Head { layout, interface, .. } = *head;
-    let record = ProgramRecord { layout, interface, name, variables, entries, cpu, flags, reserved: 0 };
+    let checkpoint = program.state.types_fingerprint();
+    let record =
+        ProgramRecord { layout, interface, checkpoint, name, variables, entries, cpu, flags, reserved: 0 };
     let mut bytes = Vec::new();
     record.put(&mut bytes);
     w.bytes[..bytes.len()].copy_from_slice(&bytes);
@@ -124,7 +127,9 @@ impl Writer {
             flags: if is_per_example { TensorRecord::PER_EXAMPLE } else { 0 },
             offset: 0,
             bytes,
-            row: 0,
+            run: 0,
+            runs: 0,
+            apart: 0,
             pitch: 0,
         }
     }
@@ -206,8 +211,8 @@ records! {
     ProgramLayout {
         abi_version, reserved, fingerprint, state_bytes, scratch_bytes, scratch_bytes_per_worker
     }
-    ProgramRecord { layout, interface, name, variables, entries, cpu, flags, reserved }
-    TensorRecord { name, extents, dtype, flags, offset, bytes, row, pitch }
+    ProgramRecord { layout, interface, checkpoint, name, variables, entries, cpu, flags, reserved }
+    TensorRecord { name, extents, dtype, flags, offset, bytes, run, runs, apart, pitch }
     EntryRecord { name, params, results, variants, flags, reserved }
     VariantRecord { first, last, flops, checks }
     CheckRecord { name, extents, bound }

@@ -118,7 +118,7 @@ pub(super) const FUNCTIONS: &[InterfaceFunction] = &[
 /// The functions of a library, of [`FUNCTIONS`]: those for constants, and for the learning rate, only where there is one.
 pub(super) fn functions(source: &ArtefactSource) -> impl Iterator<Item = &'static InterfaceFunction> {
     let constants = || source.variables.iter().filter(|v| v.is_constant);
-    let is_rate = |v: &ArtefactVariable| v.variable.name.rsplit('/').next() == Some("learning_rate");
+    let is_rate = |v: &ArtefactVariable| v.stored.variable.name.rsplit('/').next() == Some("learning_rate");
     let (has_any, has_rate) = (constants().next().is_some(), constants().any(is_rate));
     FUNCTIONS.iter().filter(move |f| match f.name.split_once('_') {
         Some((_, "constant")) => has_any,

@@ -30,7 +30,7 @@ use crate::backend::{CompileError, Source, SourceModule, StepTimes, compile_into
 use crate::codegen::{CodegenError, Target};
 use crate::diagnostic::Diagnostic;
 use crate::listing::{self, Listing};
-use crate::program::{NamedType, Program};
+use crate::program::{NamedType, Program, StoredVariable};
 use crate::tensor::Tensor;
 use names::ArgumentType;
 
@@ -54,8 +54,8 @@ pub struct ArtefactSource {
 /// A variable of a library.
 #[derive(Clone, Debug)]
 pub struct ArtefactVariable {
-    /// Its name and type.
-    pub variable: NamedType,
+    /// Its name, type and layout.
+    pub stored: StoredVariable,
     /// Whether it is a parameter: training changes it, and it is no slot of an optimizer.
     pub is_trained: bool,
     /// Whether it is a constant of training that may be changed: f32 or f64, without axes.
@@ -243,7 +243,7 @@ fn module_of(source: &ArtefactSource, suffix: &str) -> SourceModule {
         })
     });
     let functions = variants.chain([renamed(&source.init, format!("init{suffix}"))]).collect();
-    let variables = source.variables.iter().map(|v| v.variable.clone()).collect();
+    let variables = source.variables.iter().map(|v| v.stored.clone()).collect();
     SourceModule { name: source.name.clone(), variables, functions }
 }
 

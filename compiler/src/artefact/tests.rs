@@ -3,6 +3,8 @@ use object::{Object, ObjectSection, ObjectSymbol, RelocationKind, SectionKind};
 
 use super::*;
 use crate::backend::testing::source;
+use crate::memory::Layout;
+use crate::program::StateLayout;
 use crate::types::{DType, Extent, Shape, TensorType};
 
 /// Two entry points with constants, checks, threads, local buffers and double-buffered variables, and `init`.
@@ -89,7 +91,11 @@ fn library() -> ArtefactSource {
     };
     let variables = variables
         .into_iter()
-        .map(|variable| ArtefactVariable { is_trained: variable.name == "a", is_constant: false, variable })
+        .map(|stored| ArtefactVariable {
+            is_trained: stored.variable.name == "a",
+            is_constant: false,
+            stored,
+        })
         .collect();
     ArtefactSource {
         name: "test".into(),
@@ -245,7 +251,7 @@ fn the_description_says_what_the_source_does() {
     // Read back by hand: this crate has no unsafe code.
     let word = |at: usize| u32::from_le_bytes(described.bytes[at..at + 4].try_into().unwrap()) as usize;
     let text = |at: usize| std::str::from_utf8(&described.bytes[word(at)..][..word(at + 4)]).unwrap();
-    let (name, variables, entries) = (48, 56, 64);
+    let (name, variables, entries) = (56, 64, 72);
     assert_eq!((word(0), word(40)), (ABI_VERSION as usize, 5));
     assert_eq!(text(name), "test");
     assert_eq!((word(variables), word(variables + 4)), (described.variables, 2));
@@ -265,6 +271,33 @@ fn the_description_says_what_the_source_does() {
     assert_eq!(described.bytes[word(params + 8)..][..8], (-100i64).to_le_bytes());
     assert_eq!((word(variants), word(variants + 8), word(variants + 28)), (3, 3, 1));
     assert_eq!(described.bytes[word(a) + 1], 0, "texts end with a NUL");
+}
+
+#[test]
+fn the_description_says_where_runs_are() {
+    let mut library = library();
+    for (at, layout, shape) in [(0, Layout::Panels, [32, 144]), (1, Layout::Rows, [9, 512])] {
+        let stored = &mut library.variables[at].stored;
+        (stored.layout, stored.variable.ty.shape) = (layout, Shape::fixed(&shape));
+    }
+    // Kernels have nothing to do with it.
+    let variables = library.variables.iter().map(|v| v.stored.clone());
+    let program = Program {
+        state: StateLayout::new(variables).unwrap(),
+        ..emit("x86_64-unknown-linux-gnu", &["x86-64-v2"]).program
+    };
+    let head = describe::Head { layout: program.layout(), interface: 5, cpu: "x86-64-v2".into() };
+    let described = describe::describe(&library, &program, &head).unwrap();
+    let number = |at: usize| u64::from_le_bytes(described.bytes[at..at + 8].try_into().unwrap());
+    assert_eq!((number(8), number(48)), (program.state.fingerprint(), program.state.types_fingerprint()));
+    assert_ne!(number(8), number(48));
+    let places = [0, 1].map(|at| {
+        let record = described.variables + at * size_of::<TensorRecord>();
+        [32, 40, 48, 56, 64].map(|field| number(record + field))
+    });
+    // Bytes, run, runs, apart, pitch.
+    assert_eq!(places[0], [32 * 144 * 4, 64, 9, 32 * 64 + 64, 64]);
+    assert_eq!(places[1], [9 * 2048, 2048, 1, 2048, 2112]);
 }
 
 #[test]
@@ -292,7 +325,7 @@ fn the_interface_hash_is_that_of_names_and_types() {
     assert_eq!(hash(|source| source.has_threads = false), same);
     assert_ne!(hash(|source| source.entries[0].name = "step".into()), same);
     assert_ne!(hash(|source| source.entries[0].params[0].ty.dtype = DType::I64), same);
-    assert_ne!(hash(|source| source.variables[1].variable.name = "c".into()), same);
+    assert_ne!(hash(|source| source.variables[1].stored.variable.name = "c".into()), same);
 }
 
 #[test]

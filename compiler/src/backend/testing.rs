@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Source, SourceModule};
 use crate::kernel::{BufferKind, KernelFunction, most, parse};
-use crate::program::NamedType;
+use crate::program::{NamedType, StoredVariable};
 use crate::types::TensorType;
 
 /// The functions in some texts as a module; see [`source_of`].
@@ -34,7 +34,8 @@ pub fn source_of(functions: Vec<KernelFunction>) -> SourceModule {
             Source { kernels, params: in_order(params), results: in_order(results) }
         })
         .collect();
-    SourceModule { name: "test".into(), variables: in_order(variables), functions }
+    let variables = in_order(variables).into_iter().map(StoredVariable::by_rows).collect();
+    SourceModule { name: "test".into(), variables, functions }
 }
 
 fn numbered(f: &KernelFunction, number: impl Fn(&BufferKind) -> Option<usize>) -> BTreeMap<usize, NamedType> {

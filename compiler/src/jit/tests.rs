@@ -551,7 +551,7 @@ fn functions_that_do_not_fit_their_interface_are_refused() {
     assert_eq!(code(|m| m.functions[0].params.clear()), "K0201");
     assert_eq!(code(|m| m.functions[0].results.clear()), "K0201");
     assert_eq!(code(|m| m.variables.clear()), "K0201");
-    assert_eq!(code(|m| m.variables[0].ty = TensorType::new(DType::F64, [3])), "K0201");
+    assert_eq!(code(|m| m.variables[0].variable.ty = TensorType::new(DType::F64, [3])), "K0201");
     assert_eq!(code(|m| m.functions[0].kernels.kernels[0].stages[0].stores.clear()), "K0118");
 }
 

@@ -5,17 +5,20 @@
 //! share a byte. The value assigned to a variable takes the place of the old one where nobody can tell; else it
 //! lives in the arena and is copied when all kernels have run (it is *double-buffered*).
 //! [`order`] puts kernels into an order that makes both likely; [`drop_copies`] removes what assignment in place makes
-//! vain. Before all that, [`pad_rows`] keeps the rows of large matrices from competing for the same few sets of a cache.
+//! vain. Before all that, [`choose`] says in which [`Layout`] each variable is stored, and [`pad_rows`] keeps the rows of
+//! large matrices from competing for the same few sets of a cache.
 
 mod arena;
 mod copies;
 mod in_place;
+mod layout;
 mod order;
 mod rows;
 
 pub use arena::{LiveRange, peak, place};
 pub use copies::drop_copies;
 pub(crate) use in_place::loads_precede_stores;
+pub use layout::{Layout, PANEL, choose, stored_shape};
 pub use order::order;
 pub(crate) use order::{Pairs, pair_variables};
 pub use rows::{pad_rows, pitch};

@@ -7,7 +7,7 @@ use bessemer_compiler::codegen::Target;
 use bessemer_compiler::graph::{Function, Module};
 use bessemer_compiler::jit::{CallError, JitProgram};
 use bessemer_compiler::pipeline::{Options, Report, lower, optimise};
-use bessemer_compiler::program::NamedType;
+use bessemer_compiler::program::{NamedType, StoredVariable};
 use bessemer_compiler::tensor::Tensor;
 use bessemer_runtime::instance::Instance;
 
@@ -24,7 +24,11 @@ pub fn compile(module: &Module, options: &Options, target: &Target) -> Arc<JitPr
     });
     let source = SourceModule {
         name: module.name.clone(),
-        variables: module.variables.values().map(|v| named(v.name.clone(), &v.ty)).collect(),
+        variables: module
+            .variables
+            .values()
+            .map(|v| StoredVariable::by_rows(named(v.name.clone(), &v.ty)))
+            .collect(),
         functions: functions.collect(),
     };
     JitProgram::compile(source, target).unwrap_or_else(|e| panic!("{e}"))

@@ -154,8 +154,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_those_of_abi_version_2() {
-        assert_eq!(ABI_VERSION, 3, "a new version needs new figures here");
+    fn offsets_are_those_of_abi_version_4() {
+        assert_eq!(ABI_VERSION, 4, "a new version needs new figures here");
         assert_eq!(Context::ABI_VERSION_OFFSET, 0);
         assert_eq!(Context::WORKERS_OFFSET, 4);
         assert_eq!(Context::PARALLEL_FOR_OFFSET, 8);

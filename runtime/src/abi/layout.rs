@@ -10,7 +10,7 @@ pub struct ProgramLayout {
     pub abi_version: u32,
     /// Zero.
     pub reserved: u32,
-    /// Identifies the program; goes into the header of its state.
+    /// Identifies names, types and layouts of the variables; goes into the header of the state.
     pub fingerprint: u64,
     /// Size of the state block in bytes, the header included.
     pub state_bytes: u64,

@@ -29,7 +29,7 @@ pub use state::StateHeader;
 pub use status::Status;
 
 /// Version of everything in this module. Code and caller must agree exactly.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Alignment, in bytes, of the state block, of scratch, and of every variable and buffer in them.
 pub const ALIGN: usize = 64;

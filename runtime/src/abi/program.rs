@@ -25,6 +25,8 @@ pub struct ProgramRecord {
     pub layout: ProgramLayout,
     /// Identifies the functions that the C header declares: hash of names, types and order of all that can be called.
     pub interface: u64,
+    /// Identifies names and types of all variables, however they are stored: what a checkpoint is for.
+    pub checkpoint: u64,
     /// Its name: a text.
     pub name: Span,
     /// Its variables: [`TensorRecord`]s.
@@ -60,9 +62,14 @@ pub struct TensorRecord {
     pub offset: u64,
     /// Size of its elements in bytes; times the batch size, where it is [`TensorRecord::PER_EXAMPLE`].
     pub bytes: u64,
-    /// Of a variable: bytes that are stored without a gap, at least 1. Else 0.
-    pub row: u64,
-    /// Of a variable: bytes from the start of such a run to the start of the next, at least `row`. Else 0.
+    /// Of a variable: bytes that are stored without a gap, a *run*; at least 1. Else 0.
+    pub run: u64,
+    /// Of a variable: how many runs make a row, at least 1. Its elements, row-major, are those of row after row, and of run after
+    /// run in each. Else 0.
+    pub runs: u64,
+    /// Of a variable: bytes from the start of a run to the start of the next one of its row, at least `run`. Else 0.
+    pub apart: u64,
+    /// Of a variable: bytes from the start of a row to the start of the next one, at least `run`. Else 0.
     pub pitch: u64,
 }
 

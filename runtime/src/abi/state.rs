@@ -85,8 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_those_of_abi_version_3() {
-        assert_eq!(ABI_VERSION, 3, "a new version needs new figures here");
+    fn offsets_are_those_of_abi_version_4() {
+        assert_eq!(ABI_VERSION, 4, "a new version needs new figures here");
         assert_eq!(StateHeader::MAGIC_OFFSET, 0);
         assert_eq!(StateHeader::ABI_VERSION_OFFSET, 8);
         assert_eq!(StateHeader::VERSION_OFFSET, 12);

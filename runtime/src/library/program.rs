@@ -117,12 +117,48 @@ pub(super) fn element_type(tensor: &TensorRecord) -> ElementType {
 
 /// The runs of bytes in which a variable is stored, as offset in the state block and length, in the order of its elements.
 pub(super) fn runs(variable: &TensorRecord) -> impl Iterator<Item = (usize, usize)> + use<> {
-    let TensorRecord { offset, bytes, row, pitch, .. } = *variable;
-    (0..bytes / row.max(1)).map(move |n| ((offset + n * pitch) as usize, row as usize))
+    let TensorRecord { offset, bytes, run, runs, apart, pitch, .. } = *variable;
+    let rows = bytes / (run * runs).max(1);
+    (0..rows).flat_map(move |row| {
+        let start = offset + row * pitch;
+        (0..runs).map(move |n| ((start + n * apart) as usize, run as usize))
+    })
 }
 
 /// Bytes of a parameter or result at a batch size. It fits, as the compiler checked for the sizes that it compiled for.
 pub(super) fn bytes_at(tensor: &TensorRecord, n: u64) -> usize {
     let factor = if tensor.flags & TensorRecord::PER_EXAMPLE != 0 { n } else { 1 };
     tensor.bytes.saturating_mul(factor) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn runs_are_in_the_order_of_the_elements() {
+        let runs = |bytes, [run, runs, apart, pitch]: [u64; 4]| -> Vec<(usize, usize)> {
+            let none = Span { offset: 0, count: 0 };
+            let record = TensorRecord {
+                name: none,
+                extents: none,
+                dtype: ElementType::F32 as u32,
+                flags: 0,
+                offset: 128,
+                bytes,
+                run,
+                runs,
+                apart,
+                pitch,
+            };
+            super::runs(&record).collect()
+        };
+        assert_eq!(runs(48, [48, 1, 48, 48]), [(128, 48)]);
+        assert_eq!(runs(48, [16, 1, 16, 20]), [(128, 16), (148, 16), (168, 16)]);
+        assert_eq!(runs(64, [16, 2, 40, 16]), [(128, 16), (168, 16), (144, 16), (184, 16)]);
+        assert_eq!(runs(0, [16, 2, 40, 16]), []);
+    }
 }

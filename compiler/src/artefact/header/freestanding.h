@@ -44,7 +44,8 @@ NAME_status NAME_raw_setup(void *state);
 /* The same, and gives all variables their first values. */
 NAME_status NAME_raw_init(NAME_context *context, void *state, void *scratch, uint64_t seed);
 
-/* Copies the `bytes` bytes of a variable, given by its position: dense, row-major. */
+/* Copies the `bytes` bytes of a variable, given by its position: dense, row-major, in
+ * whatever layout the state has it. */
 NAME_status NAME_raw_get(const void *state, uint32_t variable, void *out, uint64_t bytes);
 NAME_status NAME_raw_set(void *state, uint32_t variable, const void *values, uint64_t bytes);
 

@@ -34,7 +34,7 @@ impl<'a> Header<'a> {
     /// Identifies what can be called, and how: the FNV-1a hash of the declarations, and of all names and types.
     pub(super) fn hash(&self) -> u64 {
         let types = self.source.entries.iter().flat_map(EntrySource::arguments);
-        let types = types.chain(self.source.variables.iter().map(|v| &v.variable));
+        let types = types.chain(self.source.variables.iter().map(|v| &v.stored.variable));
         let lines = self.entries.iter().cloned().chain(types.map(|t| format!("{} : {}\n", t.name, t.ty)));
         lines.fold(0xcbf2_9ce4_8422_2325, |hash, line| {
             line.bytes().fold(hash, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
@@ -172,7 +172,8 @@ impl<'a> Header<'a> {
     }
 
     fn constants(&self) -> String {
-        let sizes = self.source.variables.iter().filter(|v| v.is_trained).map(|v| bytes(&v.variable.ty));
+        let sizes =
+            self.source.variables.iter().filter(|v| v.is_trained).map(|v| bytes(&v.stored.variable.ty));
         self.named(&format!(
             "/* Version of the functions' conventions, and what tells these functions from those of other models. */\n\
              #define NAME_ABI_VERSION {ABI_VERSION}u\n\
@@ -208,7 +209,7 @@ impl<'a> Header<'a> {
     fn variables(&self) -> String {
         let mut text = "/*\n * Variables, in order: name, type, number of elements.\n *\n".to_owned();
         for variable in &self.source.variables {
-            let NamedType { name, ty } = &variable.variable;
+            let NamedType { name, ty } = &variable.stored.variable;
             let elements = bytes(ty) / ty.dtype.bytes() as u64;
             let what = match (variable.is_trained, variable.is_constant) {
                 (true, _) => ", a parameter",
@@ -279,7 +280,7 @@ impl<'a> Header<'a> {
         let mut known = BTreeSet::new();
         let mut variables = String::new();
         for (at, variable) in self.source.variables.iter().enumerate() {
-            let mut word = names::identifier(&variable.variable.name).to_ascii_uppercase();
+            let mut word = names::identifier(&variable.stored.variable.name).to_ascii_uppercase();
             while word == "COUNT" || !known.insert(word.clone()) {
                 word = format!("{word}_{at}");
             }

@@ -181,7 +181,7 @@ impl Source<'_> {
         if found.finish() != sum {
             return Err(self.malformed(format_args!("it is damaged: its checksum is another")));
         }
-        if fingerprint != program.record().layout.fingerprint {
+        if fingerprint != program.record().checkpoint {
             return Err(self.mismatch(format_args!("its fingerprint is that of another model")));
         }
         Ok(Fields { seed, step, starts })

@@ -6,7 +6,7 @@
 //! | key | value |
 //! |---|---|
 //! | `bessemer.model` | name of the program |
-//! | `bessemer.fingerprint` | that of names and types of all variables, 16 hexadecimal digits |
+//! | `bessemer.fingerprint` | [that](crate::abi::ProgramRecord::checkpoint) of names and types of all variables, 16 hexadecimal digits |
 //! | `bessemer.seed`, `bessemer.step` | seed and step, decimal |
 //! | `bessemer.checksum` | that of the whole file with 16 zeros in this place, 16 hexadecimal digits |
 //!

@@ -140,7 +140,8 @@ fn write_header(
 ) -> fmt::Result {
     out.write_str(r#"{"__metadata__":{"bessemer.model":"#)?;
     quote(out, program.name())?;
-    let StateHeader { fingerprint, seed, step, .. } = *state;
+    let StateHeader { seed, step, .. } = *state;
+    let fingerprint = program.record().checkpoint;
     write!(out, r#","bessemer.fingerprint":"{fingerprint:0DIGITS$x}","bessemer.seed":"{seed}""#)?;
     write!(out, r#","bessemer.step":"{step}","bessemer.checksum":"{checksum:0DIGITS$x}"}}"#)?;
     let mut at = 0;

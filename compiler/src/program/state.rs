@@ -1,0 +1,310 @@
+//! Where variables are stored in the state block.
+
+use std::ops::Range;
+
+use bessemer_runtime::abi::{StateHeader, align_up};
+
+use super::NamedType;
+use crate::diagnostic::Diagnostic;
+use crate::memory::{Layout, PANEL, pitch, stored_shape};
+use crate::types::TensorType;
+
+/// Where variables are stored in the state block. All figures are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateLayout {
+    /// In the order of the module's variables.
+    pub variables: Vec<VariableLayout>,
+    /// Size of the state block with its header, a multiple of 64.
+    pub bytes: usize,
+}
+
+/// A variable and the order in which its elements are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredVariable {
+    /// Its name and type.
+    pub variable: NamedType,
+    /// The order; it fits the shape.
+    pub layout: Layout,
+}
+
+impl StoredVariable {
+    /// A variable that is stored row after row.
+    pub fn by_rows(variable: NamedType) -> StoredVariable {
+        StoredVariable { variable, layout: Layout::Rows }
+    }
+}
+
+/// Where a variable is stored. Its elements, row-major, are those of some *runs* of bytes: for every row of the last axis
+/// `runs` of them. With [`Layout::Rows`] a row is one run; with [`Layout::Panels`] it has one in each panel. There are gaps
+/// between the rows, or between the panels, if [`pitch`] says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableLayout {
+    /// Its name and type.
+    pub variable: NamedType,
+    /// In which order it is stored.
+    pub layout: Layout,
+    /// Offset from the start of the state block, in bytes; a multiple of 64.
+    pub offset: usize,
+    /// Size in bytes, with all gaps, and the one behind the last row or panel.
+    pub bytes: usize,
+    /// Bytes of a run, at least 1.
+    pub run: usize,
+    /// Runs in a row, at least 1.
+    pub runs: usize,
+    /// Bytes from the start of a run to the start of the next one of its row, at least `run`.
+    pub apart: usize,
+    /// Bytes from the start of a row's first run to that of the next row, at least `run`.
+    pub pitch: usize,
+}
+
+impl VariableLayout {
+    /// Where a variable is stored that begins at `offset`; `None` if that exceeds the address space.
+    fn new(stored: &StoredVariable, offset: usize) -> Option<VariableLayout> {
+        let StoredVariable { variable, layout } = stored.clone();
+        let (dtype, shape) = (variable.ty.dtype, variable.ty.shape.as_fixed()?);
+        let elements = byte_size(&variable.ty)?;
+        // What is stored is a matrix, whose lines are rows or panels.
+        let matrix = stored_shape(layout, &shape);
+        let line = matrix.last().map_or(1, |&extent| extent).saturating_mul(dtype.bytes()).max(1);
+        let padded = pitch(dtype, &matrix).map_or(line, |pitch| pitch * dtype.bytes());
+        let (run, runs, apart, pitch) = match layout {
+            Layout::Rows => (line, 1, line, padded),
+            Layout::Panels => (PANEL * dtype.bytes(), matrix[0], padded, PANEL * dtype.bytes()),
+        };
+        let bytes = (elements / line).checked_mul(padded)?;
+        Some(VariableLayout { variable, layout, offset, bytes, run, runs, apart, pitch })
+    }
+
+    /// The runs among the `bytes` that are stored, in the order of the elements.
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let &VariableLayout { run, runs, apart, pitch, .. } = self;
+        let rows = byte_size(&self.variable.ty).unwrap_or(0) / (run * runs);
+        let starts = (0..rows).flat_map(move |row| (0..runs).map(move |n| row * pitch + n * apart));
+        starts.map(move |start| start..start + run)
+    }
+
+    /// The elements of the variable, dense, row-major, of the `bytes` that are stored.
+    ///
+    /// # Panics
+    /// If `stored` are fewer.
+    pub fn gather(&self, stored: &[u8]) -> Vec<u8> {
+        let mut elements = Vec::with_capacity(stored.len());
+        for run in self.runs() {
+            elements.extend_from_slice(&stored[run]);
+        }
+        elements
+    }
+
+    /// What is to be stored for the variable to have these elements, which are dense and row-major. Gaps are zero.
+    ///
+    /// # Panics
+    /// If `elements` are no whole number of runs.
+    pub fn scatter(&self, elements: &[u8]) -> Vec<u8> {
+        let mut stored = vec![0; self.bytes];
+        for (run, elements) in self.runs().zip(elements.chunks(self.run)) {
+            stored[run].copy_from_slice(elements);
+        }
+        stored
+    }
+}
+
+impl StateLayout {
+    /// Places for these variables, one behind the other.
+    ///
+    /// # Errors
+    /// `E0611` if they exceed the address space together.
+    ///
+    /// # Panics
+    /// If the layout of a variable does not [fit](Layout::fits) its shape.
+    pub fn new(variables: impl IntoIterator<Item = StoredVariable>) -> Result<StateLayout, Diagnostic> {
+        let mut state = StateLayout { variables: Vec::new(), bytes: StateHeader::SIZE };
+        for stored in variables {
+            let place = VariableLayout::new(&stored, state.bytes);
+            let end = place.as_ref().and_then(|place| state.bytes.checked_add(align_up(place.bytes)?));
+            let (Some(place), Some(end)) = (place, end.filter(|&end| isize::try_from(end).is_ok())) else {
+                let NamedType { name, ty } = &stored.variable;
+                return Err(Diagnostic::new("E0611", "the variables exceed the address space")
+                    .note(format!("`@{name}` : {ty} does not fit")));
+            };
+            state.variables.push(place);
+            state.bytes = end;
+        }
+        Ok(state)
+    }
+
+    /// The offsets of the variables, in bytes, in order.
+    pub fn offsets(&self) -> Vec<usize> {
+        self.variables.iter().map(|v| v.offset).collect()
+    }
+
+    /// Identifies the meaning of a state block: the hash of the lines `NAME : TYPE` of all variables, with ` in panels` behind
+    /// those that are stored so. It is the same wherever and whenever it is computed.
+    pub fn fingerprint(&self) -> u64 {
+        self.hash(|variable| match variable.layout {
+            Layout::Rows => "",
+            Layout::Panels => " in panels",
+        })
+    }
+
+    /// Identifies names and types of all variables, however they are stored: what a checkpoint is for. Where all are stored by
+    /// rows, it is the [fingerprint](StateLayout::fingerprint).
+    pub fn types_fingerprint(&self) -> u64 {
+        self.hash(|_| "")
+    }
+
+    /// The FNV-1a hash, 64 bits, of a line for each variable that ends in what `what` says.
+    fn hash(&self, what: impl Fn(&VariableLayout) -> &'static str) -> u64 {
+        let lines =
+            self.variables.iter().map(|v| format!("{} : {}{}\n", v.variable.name, v.variable.ty, what(v)));
+        lines.fold(0xcbf2_9ce4_8422_2325, |hash, line| {
+            line.bytes().fold(hash, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        })
+    }
+}
+
+/// Size of a tensor in bytes; `None` on overflow or if its batch size is not bound.
+fn byte_size(ty: &TensorType) -> Option<usize> {
+    let (elements, _) = ty.shape.elements().filter(|&(_, power)| power == 0)?;
+    elements.checked_mul(ty.dtype.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::DType;
+
+    fn variable(name: &str, dtype: DType, shape: &[usize]) -> StoredVariable {
+        StoredVariable::by_rows(NamedType { name: name.into(), ty: TensorType::new(dtype, shape) })
+    }
+
+    #[test]
+    fn variables_follow_the_header_at_multiples_of_64() {
+        let layout = StateLayout::new([
+            variable("w", DType::F32, &[17]),
+            variable("empty", DType::F64, &[0, 3]),
+            variable("b", DType::Bool, &[]),
+        ])
+        .unwrap();
+        assert_eq!(layout.offsets(), [64, 192, 192]);
+        assert_eq!(layout.variables.iter().map(|v| v.bytes).collect::<Vec<_>>(), [68, 0, 1]);
+        assert_eq!(layout.bytes, 256);
+    }
+
+    fn panels(name: &str, dtype: DType, shape: &[usize]) -> StoredVariable {
+        StoredVariable { layout: Layout::Panels, ..variable(name, dtype, shape) }
+    }
+
+    /// The place of one variable, and elements for it, dense, of which no byte is zero.
+    fn place(stored: StoredVariable) -> (VariableLayout, Vec<u8>) {
+        let bytes = byte_size(&stored.variable.ty).unwrap();
+        let place = StateLayout::new([stored]).unwrap().variables.remove(0);
+        (place, (0..bytes).map(|n| (n % 251) as u8 + 1).collect())
+    }
+
+    #[test]
+    fn crowded_rows_have_gaps() {
+        let (w, dense) = place(variable("w", DType::F32, &[9, 512]));
+        assert_eq!((w.run, w.runs, w.pitch, w.bytes), (2048, 1, 2112, 9 * 2112));
+        let stored = w.scatter(&dense);
+        for (stored, dense) in stored.chunks(w.pitch).zip(dense.chunks(2048)) {
+            assert!(stored[..2048] == *dense && stored[2048..] == [0; 64]);
+        }
+    }
+
+    #[test]
+    fn panels_lie_one_behind_the_other() {
+        // Bytes of an element, rows, panels, and bytes from panel to panel: crowded ones have gaps.
+        for (dtype, shape, [size, rows, panels, apart]) in [
+            (DType::F32, &[20, 48][..], [4, 20, 3, 20 * 64]),
+            (DType::F32, &[32, 144], [4, 32, 9, 32 * 64 + 64]),
+            (DType::F32, &[2, 4, 4, 160], [4, 32, 10, 32 * 64 + 64]),
+            (DType::F32, &[32, 128], [4, 32, 8, 32 * 64]),
+            (DType::F64, &[16, 144], [8, 16, 9, 16 * 128 + 64]),
+            (DType::U8, &[3, 32], [1, 3, 2, 48]),
+            (DType::F32, &[7, 16], [4, 7, 1, 7 * 64]),
+            (DType::F32, &[64], [4, 1, 4, 64]),
+        ] {
+            let (w, dense) = place(StoredVariable { layout: Layout::Panels, ..variable("w", dtype, shape) });
+            let row = PANEL * size;
+            assert_eq!((w.run, w.runs, w.apart, w.pitch), (row, panels, apart, row), "{shape:?}");
+            assert_eq!(w.bytes, panels * apart, "{shape:?}");
+            let stored = w.scatter(&dense);
+            assert_eq!(stored.len(), w.bytes);
+            for (at, &byte) in stored.iter().enumerate() {
+                let (panel, rest) = (at / apart, at % apart);
+                let (r, n) = (rest / row, panel * PANEL * size + rest % row);
+                let expected = if r < rows { dense[r * panels * PANEL * size + n] } else { 0 };
+                assert_eq!(byte, expected, "{shape:?} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_scattered_is_gathered() {
+        for stored in [
+            variable("w", DType::F32, &[9, 512]),
+            variable("w", DType::F32, &[3]),
+            variable("w", DType::Bool, &[]),
+            variable("w", DType::F64, &[0, 3]),
+            variable("w", DType::F64, &[3, 0]),
+            panels("w", DType::F32, &[32, 144]),
+            panels("w", DType::F32, &[5, 3, 32]),
+            panels("w", DType::F64, &[33, 16]),
+            panels("w", DType::BF16, &[96]),
+            panels("w", DType::F32, &[0, 32]),
+            panels("w", DType::F32, &[0, 1 << 62, 1 << 62, 32]),
+        ] {
+            let what = format!("{stored:?}");
+            let (place, dense) = place(stored);
+            assert_eq!(place.gather(&place.scatter(&dense)), dense, "{what}");
+        }
+    }
+
+    #[test]
+    fn panels_take_their_gaps_with_them() {
+        let layout =
+            StateLayout::new([panels("w", DType::F32, &[32, 144]), variable("b", DType::F32, &[3])]).unwrap();
+        assert_eq!(layout.offsets(), [64, 64 + 9 * (32 * 64 + 64)]);
+        let most = panels("w", DType::F32, &[1 << 30, 1 << 31]);
+        assert_eq!(StateLayout::new([most]).unwrap_err().code, "E0611");
+    }
+
+    #[test]
+    #[should_panic(expected = "[4, 17] cannot be stored in Panels")]
+    fn panels_of_other_widths_are_refused() {
+        let _ = StateLayout::new([panels("w", DType::F32, &[4, 17])]);
+    }
+
+    #[test]
+    fn variables_beyond_the_address_space_are_refused() {
+        let huge = || variable("w", DType::F64, &[1 << 59]);
+        assert!(StateLayout::new([huge()]).is_ok());
+        assert_eq!(StateLayout::new([huge(), huge()]).unwrap_err().code, "E0611");
+        assert_eq!(StateLayout::new([variable("w", DType::F32, &[1 << 62])]).unwrap_err().code, "E0611");
+        assert_eq!(
+            StateLayout::new([variable("w", DType::F32, &[1 << 40, 1 << 40])]).unwrap_err().code,
+            "E0611"
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_is_that_of_names_types_and_layouts() {
+        let state = |variables: &[StoredVariable]| StateLayout::new(variables.to_vec()).unwrap();
+        let of = |variables: &[StoredVariable]| state(variables).fingerprint();
+        let w = variable("w", DType::F32, &[2, 3]);
+        // FNV-1a of nothing, and of "w : f32[2,3]\n".
+        assert_eq!(of(&[]), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(of(std::slice::from_ref(&w)), FINGERPRINT);
+        assert_ne!(of(&[variable("w", DType::F32, &[3, 2])]), FINGERPRINT);
+        assert_ne!(of(&[variable("v", DType::F32, &[2, 3])]), FINGERPRINT);
+        assert_ne!(of(&[w.clone(), w]), FINGERPRINT);
+        // A checkpoint is the same, however variables are stored.
+        let by_rows = state(&[variable("w", DType::F32, &[2, 32])]);
+        let in_panels = state(&[panels("w", DType::F32, &[2, 32])]);
+        assert_ne!(in_panels.fingerprint(), by_rows.fingerprint());
+        assert_eq!(in_panels.types_fingerprint(), by_rows.types_fingerprint());
+        assert_eq!(by_rows.types_fingerprint(), by_rows.fingerprint());
+    }
+
+    const FINGERPRINT: u64 = 0x4ceb_bde7_6f72_19cc;
+}
