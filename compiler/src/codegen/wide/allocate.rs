@@ -18,6 +18,9 @@ use super::liveness::{Liveness, overlap, union};
 use super::registers::{ARGUMENTS, DIVISION, allocatable, count};
 use super::spill::{Short, spill};
 
+/// The part of the cost of a use that is saved where an instruction reads a constant from memory by itself.
+const READ_IN_PLACE: f32 = 0.8;
+
 /// Where everything is.
 #[derive(Debug)]
 pub(super) struct Allocation {
@@ -127,7 +130,7 @@ impl<'c> Scan<'c> {
             assigned: SecondaryMap::new(),
             spilled: Vec::new(),
         };
-        scan.look_around();
+        scan.look_around(short);
         for reg in code.regs.keys() {
             let ranges = &liveness.ranges[reg];
             let length: u32 = ranges.iter().map(|(from, to)| to - from).sum();
@@ -143,7 +146,7 @@ impl<'c> Scan<'c> {
     }
 
     /// Notes what steps tell of their registers.
-    fn look_around(&mut self) {
+    fn look_around(&mut self, short: &Short) {
         for (id, block) in &self.code.blocks {
             let often = match block.is_cold {
                 true => 0.01,
@@ -151,6 +154,12 @@ impl<'c> Scan<'c> {
             };
             for (step, number) in block.steps.iter().zip(self.liveness.starts[id]..) {
                 step.each_use(|reg| self.weights[reg] += often);
+                if let Step::Inst(inst) = step
+                    && let Some(reg) = inst.foldable.and_then(|f| inst.operand_reg(usize::from(f.operand)))
+                    && short.constant(reg).is_some()
+                {
+                    self.weights[reg] -= READ_IN_PLACE * often;
+                }
                 if let Some(reg) = step.result() {
                     self.weights[reg] += often;
                 }

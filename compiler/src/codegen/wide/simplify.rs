@@ -161,7 +161,8 @@ fn copy_tied(code: &mut Code) {
                 Step::Copy { to, from } => step = copy(*to, *from),
                 Step::Inst(inst) => {
                     if inst.shape == Shape::Fma {
-                        choose_form(inst, |reg| uses[reg] == 1, |reg| code.regs[reg].home);
+                        let is_constant = |reg| constants.contains_key(&reg);
+                        choose_form(inst, |reg| uses[reg] == 1, is_constant, |reg| code.regs[reg].home);
                     }
                     if let (Some(tied), Some(result)) = (inst.tied, inst.result())
                         && tied != result
@@ -179,8 +180,13 @@ fn copy_tied(code: &mut Code) {
 }
 
 /// Chooses one of the three forms of `result = a · b + c`: it overwrites the operand that is not needed any more, if
-/// there is one, preferably the addend.
-fn choose_form<H: PartialEq>(inst: &mut Inst, used_once: impl Fn(Reg) -> bool, home: impl Fn(Reg) -> H) {
+/// there is one, preferably the addend. A constant factor is where memory may stand, if there is a choice.
+fn choose_form<H: PartialEq>(
+    inst: &mut Inst,
+    used_once: impl Fn(Reg) -> bool,
+    is_constant: impl Fn(Reg) -> bool,
+    home: impl Fn(Reg) -> H,
+) {
     let [result, mut a, mut b, c] = inst.operands;
     let forms: [Opcode; 3] = fma_forms(inst.opcode);
     let around = inst.result().map(&home);
@@ -189,6 +195,10 @@ fn choose_form<H: PartialEq>(inst: &mut Inst, used_once: impl Fn(Reg) -> bool, h
         _ => false,
     };
     if b != Operand::Memory && dies(b) && !dies(a) {
+        (a, b) = (b, a);
+    }
+    let is_constant = |operand: Operand| matches!(operand, Operand::Reg(reg, _) if is_constant(reg));
+    if b != Operand::Memory && !dies(a) && is_constant(a) && !is_constant(b) {
         (a, b) = (b, a);
     }
     let (form, tied, operands) = if c == Operand::Memory {
