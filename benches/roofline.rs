@@ -118,10 +118,12 @@ fn kernels() -> Vec<(String, Module)> {
 /// A function of every element.
 type Map = for<'g> fn(Expr<'g>) -> Expr<'g>;
 
-fn functions() -> [(&'static str, Map); 7] {
+fn functions() -> [(&'static str, Map); 9] {
     [
         ("exp", |x| x.exp()),
+        ("expm1", |x| x.expm1()),
         ("log", |x| x.log()),
+        ("log1p", |x| x.log1p()),
         ("tanh", |x| x.tanh()),
         ("sigmoid", |x| x.sigmoid()),
         ("erf", |x| x.erf()),

@@ -6,12 +6,10 @@ use crate::kernel::ScalarId;
 
 /// `tanh x = E / (E + 2)` with `E = exp(2·|x|) - 1`, and the sign of `x`.
 pub(super) fn tanh(m: FloatBuilder, x: ScalarId) -> ScalarId {
-    let magnitude = m.abs(x);
+    // From here on the quotient is 1.
+    let magnitude = m.min(m.abs(x), m.pick_c(10.0, 20.0));
     let e = expm1_moderate(m, m.add(magnitude, magnitude));
-    let y = m.div(e, m.add(e, m.c(2.0)));
-    // From here on the result is nearer to 1 than to the number below.
-    let one = m.ge(magnitude, m.pick_c(9.010_913, 19.061_547_465_398_496));
-    m.flip_sign(m.select(one, m.c(1.0), y), m.sign_bit(x))
+    m.flip_sign(m.div(e, m.add(e, m.c(2.0))), m.sign_bit(x))
 }
 
 /// `1 / (1 + exp(-x))`.

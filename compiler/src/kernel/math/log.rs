@@ -45,7 +45,7 @@ const P: Coefficients = Coefficients {
 
 /// A positive number as `2ᵏ·significand`.
 pub(super) struct Parts {
-    /// `k` as a float.
+    /// `k` as an integer.
     pub k: ScalarId,
     /// `k` at the place of the exponent.
     pub k_bits: ScalarId,
@@ -62,15 +62,18 @@ pub(super) fn parts(m: FloatBuilder, x: ScalarId) -> Parts {
     let bits = m.bits_of(x);
     let k = m.exponent(m.sub(bits, m.i(sqrt_half)));
     let k_bits = m.at_exponent(k);
-    Parts { k: m.small_int_to_float(k), k_bits, significand: m.with_bits(m.sub(bits, k_bits)) }
+    Parts { k, k_bits, significand: m.with_bits(m.sub(bits, k_bits)) }
 }
 
-/// `k·ln 2 + log(1 + f)`.
+/// `k·ln 2 + log(1 + f)`. It is ±0 of the sign of `f` where `f` and `k` are 0: products with `-k` are -0 then, which changes
+/// no sum.
 fn combine(m: FloatBuilder, k: ScalarId, f: ScalarId) -> ScalarId {
-    let q = m.fma(f, m.polynomial(f, &P), m.c(-0.5));
+    let minus_k = m.minus_small_int(k);
     let (high, low) = m.ln2_parts();
-    let rest = m.fma(m.mul(f, f), q, m.mul(k, m.c(low)));
-    m.fma(k, m.c(high), m.add(f, rest))
+    let square = m.mul(f, f);
+    let rest = m.fma(square, m.c(-0.5), m.mul(minus_k, m.c(-low)));
+    let rest = m.fma(m.mul(square, f), m.polynomial_in_halves(f, &P), rest);
+    m.fma(minus_k, m.c(-high), m.add(f, rest))
 }
 
 /// `log x` for positive normal `x`.
@@ -93,18 +96,15 @@ pub(super) fn log(m: FloatBuilder, x: ScalarId) -> ScalarId {
 
 /// `log(1 + x)`.
 ///
-/// What the sum `1 + x` loses (Knuth's TwoSum) is added to `f`.
+/// `k` is that of the rounded sum `1 + x`, and `f = 2⁻ᵏ·x - (1 - 2⁻ᵏ)`, of which the first term is exact, and the second too
+/// unless it is next to 1.
 pub(super) fn log1p(m: FloatBuilder, x: ScalarId) -> ScalarId {
     let one = m.c(1.0);
     let sum = m.add(one, x);
-    let x_in_sum = m.sub(sum, one);
-    let lost_of_x = m.sub(x, x_in_sum);
-    let lost = m.add(m.sub(one, m.sub(sum, x_in_sum)), lost_of_x);
-    let Parts { k, k_bits, significand } = parts(m, sum);
+    let Parts { k, k_bits, .. } = parts(m, sum);
+    let scaled = m.with_bits(m.sub(m.bits_of(x), k_bits));
     // 2¹⁻ᵏ is 0 or a number for every k; 2⁻ᵏ is not.
-    let scale = m.with_bits(m.sub(m.i(m.two_bits()), k_bits));
-    let y = combine(m, k, m.fma(m.mul(lost, m.c(0.5)), scale, m.sub(significand, one)));
-    // Keeps the sign of zeros.
-    let y = m.select(m.eq(y, m.c(0.0)), lost_of_x, y);
-    complete(m, sum, y)
+    let twice = m.with_bits(m.sub(m.i(m.two_bits()), k_bits));
+    let f = m.sub(scaled, m.fma(twice, m.c(-0.5), one));
+    complete(m, sum, combine(m, k, f))
 }

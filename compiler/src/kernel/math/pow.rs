@@ -54,6 +54,7 @@ struct Double {
 /// with a fused multiply-add or without. Reference: the `e_pow.c` of fdlibm (Sun Microsystems, 1993).
 fn log2_double(m: FloatBuilder, x: ScalarId) -> Double {
     let Parts { k, significand, .. } = parts(m, x);
+    let k = m.small_int_to_float(k);
     let one = m.c(1.0);
     let numerator = m.sub(significand, one);
     let denominator = m.add(significand, one);
