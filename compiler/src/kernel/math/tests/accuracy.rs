@@ -15,7 +15,7 @@ const BOUNDS: [(UnaryOp, [f64; 2], [f64; 2]); 11] = [
     (UnaryOp::Sin, [1.3, 1.5], [1.3, 1.5]),
     (UnaryOp::Cos, [1.3, 1.5], [1.3, 1.5]),
     (UnaryOp::Tanh, [2.5, 2.6], [2.7, 2.7]),
-    (UnaryOp::Erf, [1.3, 1.5], [1.4, 1.4]),
+    (UnaryOp::Erf, [1.3, 1.6], [1.4, 1.4]),
     (UnaryOp::ErfInv, [3.4, 3.4], [2.7, 2.7]),
     (UnaryOp::Sigmoid, [2.5, 2.5], [2.5, 2.5]),
 ];
