@@ -14,13 +14,13 @@ use std::collections::HashMap;
 
 use crate::kernel::{
     Affine, BodyBuilder, BufferId, BufferKind, FoldKind, InstKind, Kernel, KernelFunction, ScalarId, Store,
-    points,
+    move_index, points,
 };
 
 use super::dead::holds_check;
 use super::deps::{Links, kernel_loads, kernel_stores, merge_all};
 use super::inline::invert;
-use super::splice::{move_index, splice, store_roots};
+use super::splice::{splice, store_roots};
 use super::{MAX_BODY, Report};
 
 /// Appends every consumer that can be; gives how many kernels were looked at.

@@ -11,13 +11,12 @@
 
 use crate::kernel::{
     Access, Affine, BodyBuilder, BufferKind, Extent, Guard, InstKind, Kernel, KernelFunction, ScalarId,
-    Stage, Store, points,
+    Stage, Store, move_index, points,
 };
 use crate::types::DType;
 
 use super::Report;
 use super::inline::invert;
-use super::splice::move_index;
 
 /// Splits every kernel that does nothing but pad.
 pub fn run(f: &mut KernelFunction, report: &mut Report) {

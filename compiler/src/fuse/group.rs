@@ -24,7 +24,6 @@ use crate::kernel::{
 
 use super::Report;
 use super::deps::{Links, kernel_loads, kernel_stores, loads, merge_all};
-use super::splice::{move_axes, move_index};
 
 /// With fewer points of the shared axes than this, grouping costs parallelism.
 const ENOUGH_POINTS: usize = 16;
@@ -244,17 +243,7 @@ fn demote(stage: &Stage, kernel: &Kernel, own: &[Axis]) -> Stage {
     };
     let mut stage = stage.clone();
     stage.axes = rest.iter().map(|&a| kernel.axes[a]).chain(stage.axes).collect();
-    for inst in stage.body.insts.values_mut() {
-        move_axes(&mut inst.kind, &axes);
-    }
-    if let Some(fold) = &mut stage.fold {
-        for inst in fold.body.insts.values_mut() {
-            move_axes(&mut inst.kind, &axes);
-        }
-    }
-    for store in &mut stage.stores {
-        move_index(&mut store.index, &axes);
-    }
+    stage.move_axes(&axes);
     stage
 }
 

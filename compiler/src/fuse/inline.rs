@@ -18,7 +18,7 @@ use crate::kernel::{
 };
 
 use super::deps::{Links, loads};
-use super::splice::{fold_roots, move_axes, splice, store_roots, within};
+use super::splice::{fold_roots, splice, store_roots, within};
 use super::{MAX_BODY, Report};
 
 /// Which producers are inlined.
@@ -313,7 +313,7 @@ fn substitute<'a>(
             (_, true) => inner,
             (InstKind::Load(own), _) if own.indirect.is_none() => {
                 let mut moved = last.clone();
-                move_axes(&mut moved.kind, &axes);
+                moved.kind.move_axes(&axes);
                 match &moved.kind {
                     // It takes the guards itself.
                     InstKind::Load(own) if own.guards.is_empty() || own.fill == access.fill => {

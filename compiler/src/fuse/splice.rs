@@ -3,12 +3,8 @@
 use std::collections::HashMap;
 
 use crate::kernel::{
-    Access, Accumulator, Affine, Axis, Body, BodyBuilder, FoldOp, Guard, Indirect, Inst, InstKind, ScalarId,
-    Store,
+    Access, Accumulator, Affine, AxisMap, Body, BodyBuilder, FoldOp, Indirect, Inst, ScalarId, Store,
 };
-
-/// How axes are replaced while code moves.
-pub type AxisMap<'a> = &'a dyn Fn(Axis) -> Affine;
 
 /// What a splice does with an instruction instead of copying it.
 pub type Replace<'a> = &'a mut dyn FnMut(&BodyBuilder, &Inst) -> Option<ScalarId>;
@@ -35,7 +31,7 @@ pub fn splice(
     for (id, inst) in body.insts.iter().filter(|(id, _)| needed[id.as_u32() as usize]) {
         let mut inst = inst.clone();
         inst.kind.each_operand_mut(|v| *v = values[&*v]);
-        move_axes(&mut inst.kind, axes);
+        inst.kind.move_axes(axes);
         let value = replace(to, &inst).unwrap_or_else(|| to.inst(inst.kind, inst.dtype));
         values.insert(id, value);
     }
@@ -52,32 +48,6 @@ pub fn compact<'a>(body: &Body, roots: impl IntoIterator<Item = &'a mut ScalarId
         *root = values[root];
     }
     to.finish()
-}
-
-/// Replaces the axes of an instruction.
-pub fn move_axes(kind: &mut InstKind, axes: AxisMap<'_>) {
-    match kind {
-        InstKind::Index(expr) | InstKind::Check { position: expr, .. } => *expr = expr.substitute(axes),
-        InstKind::Load(access) => {
-            move_index(&mut access.index, axes);
-            move_guards(&mut access.guards, axes);
-        }
-        InstKind::InBounds(guards) => move_guards(guards, axes),
-        _ => {}
-    }
-}
-
-/// Replaces the axes of an index.
-pub fn move_index(index: &mut [Affine], axes: AxisMap<'_>) {
-    for expr in index {
-        *expr = expr.substitute(axes);
-    }
-}
-
-fn move_guards(guards: &mut [Guard], axes: AxisMap<'_>) {
-    for guard in guards {
-        guard.expr = guard.expr.substitute(axes);
-    }
 }
 
 /// The roots of a stage's body: what is stored, and where if that is data.

@@ -43,6 +43,7 @@
 //! - Where a check fails, the kernel goes on with the nearest index, and the function ends after it ([`evaluate`]).
 
 mod affine;
+mod axes;
 mod build;
 mod eval;
 mod extent;
@@ -61,6 +62,7 @@ mod uses;
 mod verify;
 
 pub use affine::Affine;
+pub use axes::{AxisMap, move_index};
 pub use build::BodyBuilder;
 pub use eval::{IndexError, Memory, Options, evaluate};
 pub use extent::{Extent, fixed, most, points};

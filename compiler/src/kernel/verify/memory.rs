@@ -189,8 +189,14 @@ fn check_sharing(function: &KernelFunction, id: BufferId, touches: &[Touch<'_>],
             continue;
         }
         let mut axes = (0..kernel.axes.len()).filter(|&a| kernel.axes[a].most() > 1);
+        // Whether all have the axis as the same digit of the same coordinate.
+        let first = &of_kernel[0].index;
         let own = |t: &Touch<'_>, axis: usize, d: usize| {
-            t.index[d].as_axis() == Some(axis) && t.indirect.is_none_or(|i| i.axis != d)
+            let same = |of: fn(&Affine, usize) -> i64| of(&t.index[d], axis) == of(&first[d], axis);
+            same(|expr, axis| expr.factor(axis))
+                && same(|expr, _| expr.offset())
+                && tells(&t.index[d], axis, &all_extents(kernel, &kernel.stages[t.stage]))
+                && t.indirect.is_none_or(|i| i.axis != d)
         };
         let rank = function.buffers[id].shape.len();
         // A kernel of one point shares with nobody, whatever its stages call the buffer.
@@ -203,4 +209,24 @@ fn check_sharing(function: &KernelFunction, id: BufferId, touches: &[Touch<'_>],
             || format!("in kernel `{}`", kernel.name),
         );
     }
+}
+
+/// Whether the value of an expression tells the coordinate on an axis, as a digit of it: what other terms add is a multiple of all that the
+/// axis adds, or less than one step of it.
+fn tells(expr: &Affine, axis: usize, extents: &[usize]) -> bool {
+    let step = expr.factor(axis);
+    let all = step.saturating_mul(extents[axis] as i64);
+    let others = expr.terms().iter().filter(|(other, _)| *other != axis);
+    let mut below = 0i64;
+    step > 0
+        && others.into_iter().filter(|(_, factor)| factor % all != 0).all(|&(other, factor)| {
+            below = below.saturating_add(factor.saturating_mul(extents[other] as i64 - 1));
+            factor > 0 && below < step
+        })
+}
+
+/// Extents of the kernel's, the stage's and the fold's axes.
+fn all_extents(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
+    let fold = stage.fold.as_ref().map_or(&[][..], |fold| &fold.axes);
+    most(&[kernel.axes.as_slice(), &stage.axes, fold].concat())
 }

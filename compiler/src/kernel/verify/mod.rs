@@ -42,8 +42,9 @@
 //! - K0119 A buffer is loaded and updated only after all its plain stores: in a later kernel, or in a later stage; and
 //!   loaded in a stage after all stores to it in the same kernel.
 //! - K0120 Where a kernel stores to a buffer more than once, or loads what it stores, the accesses agree: for each of the
-//!   kernel's axes (of more than one index) there is an axis of the buffer on which all have just this axis. So a point
-//!   touches only what is its own. Aliases of a buffer are loaded only in other kernels than those that store to it, but
+//!   kernel's axes (of more than one index) there is an axis of the buffer on which the coordinates of all tell the index, as the same
+//!   digit: they have the same offset and the same step along the axis, all other terms are multiples of all its steps together, or
+//!   come to less than one. So a point touches only what is its own. Aliases of a buffer are loaded only in other kernels than those that store to it, but
 //!   where the kernel has one point, which shares with nobody.
 //! - K0121 A local buffer is used in one kernel.
 //!

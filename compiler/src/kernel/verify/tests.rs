@@ -494,6 +494,22 @@ fn k0120_points_touch_what_is_their_own() {
           stage (i0 < 20) { s0 = load buf5[i0] : f32 }
         }";
     expect(&function(one_point), &[]);
+    // The index as a digit of a coordinate.
+    let digit = |load: &str| {
+        function(&format!(
+            "kernel k0 (i0 < 2) {{
+              stage (i1 < 2, i2 < 5) {{ s0 = const 1 : f32 store s0, buf3[i0 + 2*i1, i2] }}
+              stage (i1 < 2, i2 < 5) {{ s0 = load {load} : f32 }}
+            }}"
+        ))
+    };
+    for load in ["buf3[i0 + 2*i1, i2]", "buf3[i0, i2]", "buf3[i0 - 2*i1 + 2, i2]"] {
+        let errors: &[&str] = if load.contains("+ 2,") { &["K0120"] } else { &[] };
+        expect(&digit(load), errors);
+    }
+    for load in ["buf3[2*i0 + i1, i2]", "buf3[i0 + i1, i2]", "buf3[i0 + 1, i2]", "buf3[i1, i2]"] {
+        expect(&digit(load), &["K0120"]);
+    }
 }
 
 #[test]
