@@ -5,12 +5,13 @@
 
 use cranelift_entity::EntityRef;
 
+use super::columns::Columns;
 use super::fold::accumulators_fit;
 use super::plan::{dependencies, fold_operands, instruction_counts};
 use super::{Target, Vectors};
 use crate::kernel::{
     Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, Packed, ScalarId, Stage, StageSchedule,
-    UnaryOp,
+    UnaryOp, most,
 };
 use crate::types::DType;
 
@@ -138,7 +139,15 @@ fn check_schedule(
             if rows == 0 || cols == 0 || cols % lanes != 0 {
                 return Err(format!("a tile of {rows} rows and {cols} columns does not fit {lanes} lanes"));
             }
-            Ok(())
+            let extents = most(&[kernel.axes.as_slice(), &stage.axes].concat());
+            let joined =
+                Columns::new(stage, schedule, &extents).filter(|columns| columns.axis != columns.along);
+            match joined {
+                Some(columns) if kernel.schedule.parts().any(|(axis, _)| axis == columns.axis) => {
+                    Err(format!("the columns of a panel are cut, along axis i{}", columns.axis))
+                }
+                _ => Ok(()),
+            }
         }
     }
 }

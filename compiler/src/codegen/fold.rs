@@ -16,6 +16,9 @@ use super::vectors::Vectors;
 use crate::kernel::{Affine, Axis, Fold, FoldOp, InstKind, ScalarId, most, points};
 use crate::types::{DType, dense_strides};
 
+/// Elements of a fold in whose time memory answers.
+const LONG: usize = 32;
+
 /// Accumulators at one point, as a stage's body sees them: including the current element, and excluding it.
 pub(super) type Accumulators<V> = Vec<[Lanes<V>; 2]>;
 
@@ -97,6 +100,11 @@ impl<'k> FoldPlan<'k> {
     /// Reads a value of the fold's body from memory that holds it.
     pub(super) fn replace(&mut self, value: ScalarId, access: &FlatAccess) {
         self.body.replace(value, access.clone());
+    }
+
+    /// Whether what is asked of memory before it is there after it.
+    pub(super) fn is_long(&self) -> bool {
+        positions(self.fold) >= LONG
     }
 
     /// Lanes that are consecutive on the fold's innermost axis.

@@ -120,7 +120,7 @@ impl Layout {
         let panels = kernel.stages.iter().enumerate().map(|(n, stage)| {
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
             let extents = most(&[kernel.axes.as_slice(), &stage.axes].concat());
-            PanelShape::new(stage.fold.as_ref(), schedule, &extents).map_or(Some(0), PanelShape::bytes)
+            PanelShape::new(stage, schedule, &extents).map_or(Some(0), PanelShape::bytes)
         });
         let panel = panels.collect::<Option<Vec<_>>>().map(|sizes| sizes.into_iter().max().unwrap_or(0));
         layout.panel_offset = layout.reserve(panel)?;

@@ -16,14 +16,16 @@ use cranelift_entity::EntityRef;
 
 use super::access::{Base, FlatAccess, Side};
 use super::body::{Shared, Site, emit_body};
+use super::columns::Columns;
 use super::emitter::{VectorEmitter, VectorType};
 use super::loops::{Emission, Span};
 use super::plan::{Axes, BodyPlan, Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
 use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
+pub(super) use ahead::{Ahead, RowsAhead};
 pub(super) use kept::Kept;
-pub(crate) use shape::panel_blocks;
+pub(crate) use shape::blocks_of_panels;
 pub(super) use shape::{KEPT_ROWS, PanelShape};
 
 use crate::tensor::Scalar;
@@ -52,8 +54,8 @@ pub(super) struct Panel<'k, W> {
     /// The axes that the operand depends on.
     pub(super) depends: Axes,
     first_axis: Axis,
-    /// The axis of the columns, or of the rows.
-    axis: Axis,
+    /// The axes of the columns, or of the rows.
+    columns: Columns,
     /// How many columns or rows are in a block, and how many blocks there are.
     size: usize,
     blocks: usize,
@@ -71,18 +73,18 @@ impl<'k, W: Copy> Panel<'k, W> {
     ) -> Option<Panel<'k, W>> {
         let extents = &code.extents[..code.spans.len()];
         let fold = code.stage.fold.as_ref()?;
-        let shape = PanelShape::new(Some(fold), code.schedule, extents)?;
-        let &StageSchedule::Tile { row_axis, col_axis, lanes, row_operand, .. } = code.schedule else {
+        let shape = PanelShape::new(code.stage, code.schedule, extents)?;
+        let &StageSchedule::Tile { row_axis, lanes, row_operand, .. } = code.schedule else {
             return None;
         };
-        let (axis, size, blocks, lanes, start) = match side {
-            Side::Columns => (col_axis, shape.cols, shape.blocks, lanes, start),
+        let (columns, size, blocks, lanes, start) = match side {
+            Side::Columns => (shape.columns, shape.cols, shape.blocks, lanes, start),
             Side::Rows => {
                 let offset = emission.e.word(shape.rows_offset());
                 let start = start.map(|start| emission.e.word_add(start, offset));
                 // The largest vectors that a tile's rows fill.
                 let lanes = code.vectors.lane_counts().iter().copied().filter(|&lanes| lanes <= shape.rows);
-                (row_axis, shape.rows, shape.tiles, lanes.max().unwrap_or(1), start)
+                (Columns::of(row_axis), shape.rows, shape.tiles, lanes.max().unwrap_or(1), start)
             }
         };
         if blocks == 0 {
@@ -90,11 +92,14 @@ impl<'k, W: Copy> Panel<'k, W> {
         }
         let first_axis = code.spans.len();
         let element = shape.dtype.bytes() as i64;
-        let bytes = dense_strides(&most(&fold.axes))
-            .iter()
-            .enumerate()
-            .map(|(i, &stride)| Affine::axis(first_axis + i).times((stride * size) as i64 * element))
-            .fold(Affine::axis(axis).times(element), |sum, term| sum.plus(&term));
+        let strides = dense_strides(&most(&fold.axes));
+        let of_fold = strides.iter().enumerate().map(|(i, &stride)| (first_axis + i, (stride * size) as i64));
+        let of_columns = [(columns.axis, 1), (columns.along, columns.each as i64)];
+        let apart = if columns.along == columns.axis { 1 } else { 2 };
+        let terms = of_fold.chain(of_columns.into_iter().take(apart));
+        let bytes = terms.fold(Affine::constant(0), |sum, (axis, elements)| {
+            sum.plus(&Affine::axis(axis).times(elements * element))
+        });
         let access = FlatAccess {
             dtype: shape.dtype,
             base: Base::Panel(side),
@@ -107,7 +112,7 @@ impl<'k, W: Copy> Panel<'k, W> {
         };
         let operand = operand(fold, row_operand, side)?;
         let depends = dependencies(&fold.body)[operand.index()];
-        let vector = code.vector(axis, lanes);
+        let vector = code.vector(columns.axis, lanes);
         Some(Panel {
             fold,
             side,
@@ -117,7 +122,7 @@ impl<'k, W: Copy> Panel<'k, W> {
             start,
             depends,
             first_axis,
-            axis,
+            columns,
             size,
             blocks,
             vector,
@@ -139,13 +144,13 @@ impl<'k, W: Copy> Panel<'k, W> {
         part: Coord<W>,
     ) {
         let mut origin = vec![Coord::fixed(0); self.first_axis + self.fold.axes.len()];
-        origin[self.axis] = at;
+        origin[self.columns.along] = at;
         if let Some(coord) = origin.get_mut(self.first_axis) {
             *coord = part;
         }
         let mut start = self.start;
         if self.blocks > 1 {
-            let bytes = self.shape.column_bytes();
+            let bytes = self.shape.column_bytes() * self.columns.each as i64;
             for (coord, bytes) in [(first, -bytes), (at, bytes)] {
                 let word = whole(&mut emission.e, (coord.base, coord.offset));
                 let word = emission.e.word_times(word, bytes);
@@ -195,7 +200,7 @@ impl<'k, W: Copy> Panel<'k, W> {
             for (start, piece, plan) in &pieces_at {
                 for offset in piece.offsets() {
                     let mut point = point.clone();
-                    point[self.axis] = at.plus((start + offset) as i64);
+                    self.columns.put(&mut point, at, start + offset);
                     // One of its line is enough.
                     let element = self.shape.dtype.bytes();
                     if (start + offset) * element % (LINE as usize) < plan.lanes() * element {

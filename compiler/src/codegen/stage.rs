@@ -16,12 +16,10 @@ use super::plan::{BodyPlan, Surroundings, Vector, pieces};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
 use super::vectors::Vectors;
-use crate::kernel::{self, Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
+use crate::kernel::{Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
 
 /// About how many instructions a leaf of a map has.
 const LEAF: usize = 48;
-/// Elements of a fold in whose time memory answers.
-const LONG_FOLD: usize = 32;
 /// The most accumulators that a leaf keeps in registers, where it is not known how many there are.
 const KEPT: usize = 8;
 /// The part of the registers that accumulators may take, where it is: what they add up needs some too. The more there are, the
@@ -136,19 +134,32 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
         let length = self.spans[axis].length.most();
         let (most, all) = (self.plan(vector).strips(self.vectors), length.div_ceil(lanes_of_one));
         let step = lanes_of_one * all.div_ceil(all.div_ceil(most).max(1)).max(1);
-        emission.nest(&self.other_axes(&[axis]), &mut self.origin(), &mut |emission, point| {
-            emission.blocks(&self.spans[axis], step, &mut |emission, coord, size| {
-                for piece in pieces(self.vectors, vector, size) {
-                    let points: Vec<_> = piece
-                        .offsets()
-                        .map(|offset| {
-                            let mut point = point.clone();
-                            point[axis] = coord.plus(offset as i64);
-                            point
-                        })
-                        .collect();
-                    self.plan(piece.vector).emit(emission, &points);
-                }
+        // A leaf that an axis of a few vectors does not fill has several coordinates of another axis.
+        let is_short = length.is_multiple_of(lanes_of_one) && all <= most / 2;
+        let beside =
+            (0..self.spans.len()).rev().find(|&other| is_short && other != axis && self.extents[other] > 1);
+        let rows = beside.map_or(1, |other| {
+            let extent = self.spans[other].length.most();
+            extent.div_ceil(extent.div_ceil(most / all.max(1)).max(1)).max(1)
+        });
+        let beside = beside.map_or((axis, Span::first(1)), |other| (other, self.spans[other]));
+        emission.nest(&self.other_axes(&[axis, beside.0]), &mut self.origin(), &mut |emission, point| {
+            emission.blocks(&beside.1, rows, &mut |emission, first, count| {
+                let mut point = point.clone();
+                emission.blocks(&self.spans[axis], step, &mut |emission, coord, size| {
+                    for piece in pieces(self.vectors, vector, size) {
+                        let mut points = Vec::new();
+                        for row in 0..count {
+                            point[beside.0] = first.plus(row as i64);
+                            points.extend(piece.offsets().map(|offset| {
+                                let mut point = point.clone();
+                                point[axis] = coord.plus(offset as i64);
+                                point
+                            }));
+                        }
+                        self.plan(piece.vector).emit(emission, &points);
+                    }
+                });
             });
         });
     }
@@ -179,7 +190,7 @@ impl LeafPlan<'_> {
         match &self.fold {
             None => self.bodies(emission, points, &[]),
             Some(fold) if fold.fold.kind == FoldKind::Reduce => {
-                if kernel::points(&fold.fold.axes) >= LONG_FOLD {
+                if fold.is_long() {
                     self.prefetch(emission, points);
                 }
                 let accumulators = fold.reduce(emission, points);
@@ -191,22 +202,8 @@ impl LeafPlan<'_> {
         }
     }
 
-    /// As [`emit`](Self::emit), with what `beside` emits in each segment of the fold, which is a reduction.
-    pub(super) fn emit_beside<E: VectorEmitter>(
-        &self,
-        emission: &mut Emission<E>,
-        points: &[Point<E::Word>],
-        segment: usize,
-        beside: &mut dyn FnMut(&mut Emission<E>, E::Word),
-    ) {
-        let Some(fold) = &self.fold else { return };
-        self.prefetch(emission, points);
-        let accumulators = fold.reduce_beside(emission, points, segment, beside);
-        self.bodies(emission, points, &accumulators);
-    }
-
     /// Asks for what the stage's body will read by vectors at these points, so that it comes while the fold runs.
-    fn prefetch<E: VectorEmitter>(&self, emission: &mut Emission<E>, points: &[Point<E::Word>]) {
+    pub(super) fn prefetch<E: VectorEmitter>(&self, emission: &mut Emission<E>, points: &[Point<E::Word>]) {
         let mut asked = HashSet::new();
         for (access, depends) in self.body.vector_loads() {
             for point in points {

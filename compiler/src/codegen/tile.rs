@@ -8,9 +8,11 @@
 use cranelift_entity::EntityRef;
 
 use super::access::Side;
+use super::columns::Columns;
 use super::emitter::VectorEmitter;
+use super::fold::{Accumulators, FoldPlan};
 use super::loops::{Emission, Length, Span};
-use super::panel::{KEPT_ROWS, Kept, Panel};
+use super::panel::{Ahead, KEPT_ROWS, Kept, Panel, RowsAhead, blocks_of_panels};
 use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::rows::joined;
@@ -26,13 +28,55 @@ type Place<'p, 'k, W> = Option<(&'p Panel<'k, W>, Span<W>)>;
 /// Emits something for a tile.
 type OnTile<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &Tile<'_, <E as VectorEmitter>::Word>);
 
+/// How many elements of a fold are in a segment, and what is emitted before each one.
+type Beside<'x, E> = (usize, &'x mut dyn FnMut(&mut Emission<E>, <E as VectorEmitter>::Word));
+
 /// A tile, or what one kind of vectors covers of it.
 struct Tile<'t, W> {
-    plan: &'t LeafPlan<'t>,
     points: &'t [Point<W>],
+    /// How each of the points ends, and which ones do so. The fold is that of the first.
+    ends: &'t [(LeafPlan<'t>, Vec<usize>)],
     /// The first column of the block, and how many it has.
     col: Coord<W>,
     width: usize,
+}
+
+impl<'t, W: Copy> Tile<'t, W> {
+    fn fold(&self) -> Option<&'t FoldPlan<'t>> {
+        self.ends.first().and_then(|(plan, _)| plan.fold.as_ref())
+    }
+
+    /// The points that end in one way.
+    fn some(&self, chosen: &[usize]) -> Vec<Point<W>> {
+        chosen.iter().map(|&n| self.points[n].clone()).collect()
+    }
+
+    /// Emits the fold, in which `beside` emits something for each segment, and what comes after it.
+    fn emit<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>, beside: Option<Beside<'_, E>>) {
+        let Some(fold) = self.fold() else { return };
+        if beside.is_some() || fold.is_long() {
+            for (plan, chosen) in self.ends {
+                plan.prefetch(emission, &self.some(chosen));
+            }
+        }
+        let results = match beside {
+            Some((segment, beside)) => fold.reduce_beside(emission, self.points, segment, beside),
+            None => fold.reduce(emission, self.points),
+        };
+        self.end(emission, &results);
+    }
+
+    /// Emits what comes after the fold.
+    fn end<E: VectorEmitter<Word = W>>(
+        &self,
+        emission: &mut Emission<E>,
+        results: &[Accumulators<E::Value>],
+    ) {
+        for (plan, chosen) in self.ends {
+            let own: Vec<_> = chosen.iter().map(|&n| results[n].clone()).collect();
+            plan.bodies(emission, &self.some(chosen), &own);
+        }
+    }
 }
 
 impl<E: VectorEmitter> StageCode<'_, E> {
@@ -43,7 +87,9 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         };
         let panels = emission.bases.panels;
         let start = panels[Side::Columns as usize];
-        let joined = self.joined_rows(row_axis, col_axis);
+        let points = &self.extents[..self.spans.len()];
+        let Some(columns) = Columns::new(self.stage, self.schedule, points) else { return };
+        let joined = self.joined_rows(row_axis, columns);
         let all_rows = joined.iter().fold(self.spans[row_axis], |rows, &axis| match rows.length {
             Length::Known(length) => emission.times(self.spans[axis], length),
             _ => rows,
@@ -54,26 +100,35 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             row_panel: Panel::new(emission, self, start, Side::Rows),
             vector: self.vector(col_axis, lanes),
             rows,
-            cols: (col_axis, cols),
+            columns,
+            cols,
             all_rows: (row_axis, all_rows),
         };
-        let mut others = self.other_axes(&[&[row_axis, col_axis], &joined[..]].concat());
+        let mut others = self.other_axes(&[&[row_axis, columns.axis, columns.along], &joined[..]].concat());
         others.sort_by_key(|&(axis, _)| !self.moves_both(axis));
         // A panel is packed once for all points of the axes that it does not depend on.
         let (outer, inner) = others.into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
             tiles.panel.as_ref().is_none_or(|panel| panel.depends & (1 << axis) != 0)
         });
-        // Where a panel serves many such points, what the next one is copied from is not much.
-        let panel = tiles.panel.as_ref().filter(|_| inner.is_empty());
+        // Where a panel serves many such points, what the next one is copied from is not much; panels in memory follow one another, which
+        // the processor foresees.
+        let is_alone = tiles.panel.as_ref().is_some_and(|panel| inner.is_empty() && !panel.shape.parts);
         let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();
-        let ahead = panel.and_then(|panel| panel.ahead(self, count));
-        let mut on_tile = |emission: &mut Emission<E>, tile: &Tile<'_, E::Word>| match &ahead {
-            Some(ahead) => {
-                tile.plan.emit_beside(emission, tile.points, ahead.segment, &mut |emission, segment| {
+        let blocks = blocks_of_panels(self.stage, self.schedule, points);
+        let ahead = is_alone.then(|| Ahead::new(self, columns, blocks, count)).flatten();
+        let rows_ahead = tiles.row_panel.is_none().then(|| RowsAhead::new(self)).flatten();
+        let mut on_tile = |emission: &mut Emission<E>, tile: &Tile<'_, E::Word>| match (&ahead, &rows_ahead) {
+            (Some(ahead), _) => {
+                let mut ask = |emission: &mut Emission<E>, segment| {
                     ahead.ask(emission, &tile.points[0], segment, (tile.col, tile.width));
-                })
+                };
+                tile.emit(emission, Some((ahead.segment, &mut ask)));
             }
-            None => tile.plan.emit(emission, tile.points),
+            (None, Some(ahead)) => {
+                let mut ask = |emission: &mut Emission<E>, outer| ahead.ask(emission, &tile.points[0], outer);
+                tile.emit(emission, Some((1, &mut ask)));
+            }
+            (None, None) => tile.emit(emission, None),
         };
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
             let mut on_columns = |emission: &mut Emission<E>, columns: Span<E::Word>| match &tiles.panel {
@@ -89,13 +144,12 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                     });
                 }
             };
-            match &tiles.panel {
-                Some(panel) if panel.shape.blocks > 1 => {
-                    emission.groups(&self.spans[col_axis], panel.shape.all_cols(), &mut on_columns);
-                }
-                _ => emission.blocks(&self.spans[col_axis], cols, &mut |emission, start, width| {
-                    on_columns(emission, Span { start, length: Length::Known(width) });
+            let step = columns.steps(cols);
+            match blocks {
+                ..=1 => emission.blocks(&self.spans[columns.along], step, &mut |emission, start, steps| {
+                    on_columns(emission, Span { start, length: Length::Known(steps) });
                 }),
+                blocks => emission.groups(&self.spans[columns.along], step * blocks, &mut on_columns),
             }
         });
         emission.bases.panels = panels;
@@ -104,7 +158,7 @@ impl<E: VectorEmitter> StageCode<'_, E> {
 
 impl<E: VectorEmitter> StageCode<'_, E> {
     /// The axes that rows run along beside their own, the innermost first. All but the last are run as a whole.
-    fn joined_rows(&self, row_axis: Axis, col_axis: Axis) -> Vec<Axis> {
+    fn joined_rows(&self, row_axis: Axis, columns: Columns) -> Vec<Axis> {
         let is_whole = |axis: Axis| {
             let Span { start, length } = self.spans[axis];
             start.base.is_none() && matches!(length, Length::Known(length) if length == self.extents[axis])
@@ -117,7 +171,9 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             index.iter().zip(strides).map(|(expr, stride)| expr.factor(axis) * stride).sum()
         };
         let points = &self.extents[..self.spans.len()];
-        let mut joined = joined(self.stage, row_axis, points, &along, |axis| axis != col_axis);
+        let mut joined = joined(self.stage, row_axis, points, &along, |axis| {
+            ![columns.axis, columns.along].contains(&axis)
+        });
         let whole = joined.iter().take_while(|&&axis| is_whole(axis)).count();
         joined.truncate(whole + 1);
         joined
@@ -142,8 +198,9 @@ struct Tiles<'s, 'k, E: VectorEmitter> {
     vector: Option<Vector>,
     /// Rows of a tile.
     rows: usize,
-    /// The axis of the columns, and how many a tile has.
-    cols: (Axis, usize),
+    columns: Columns,
+    /// Columns of a tile.
+    cols: usize,
     all_rows: Along<E::Word>,
 }
 
@@ -168,9 +225,10 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         columns: Span<E::Word>,
         part: Span<E::Word>,
     ) {
-        emission.blocks(&columns, self.cols.1, &mut |emission, col, width| {
+        let step = self.columns.steps(self.cols);
+        emission.blocks(&columns, step, &mut |emission, col, steps| {
             panel.place(emission, columns.start, col, part.start);
-            panel.pack(emission, self.code, point, (col, width), part);
+            panel.pack(emission, self.code, point, (col, steps * self.columns.each), part);
         });
     }
 
@@ -185,13 +243,12 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         place: Place<'_, 'k, E::Word>,
         on_tile: OnTile<'_, E>,
     ) {
-        let (col_axis, cols) = self.cols;
         let row_panel = self.row_panel.as_ref().zip(place);
         let many = row_panel.map_or(self.rows, |(panel, _)| panel.all());
         emission.blocks(&rows, many, &mut |emission, first, count| {
             if let Some((panel, (_, part))) = row_panel {
                 let mut point = point.clone();
-                point[col_axis] = columns.start;
+                self.columns.put(&mut point, columns.start, 0);
                 panel.place(emission, first, first, part.start);
                 panel.pack(emission, self.code, &point, (first, count), part);
             }
@@ -200,23 +257,31 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                 if let Some((panel, (_, part))) = row_panel {
                     panel.place(emission, first, row, part.start);
                 }
-                emission.blocks(&columns, cols, &mut |emission, col, width| {
+                let step = self.columns.steps(self.cols);
+                emission.blocks(&columns, step, &mut |emission, col, steps| {
+                    let width = steps * self.columns.each;
                     // A single block is where it was packed.
                     if let Some((panel, part)) = place.filter(|(panel, _)| panel.shape.blocks > 1) {
                         panel.place(emission, columns.start, col, part.start);
                     }
-                    for piece in pieces(self.code.vectors, self.vector, width) {
-                        let mut points = Vec::new();
+                    let pieces = pieces(self.code.vectors, self.vector, width);
+                    // A panel has whole vectors, so what fills none is multiplied beside those that are full.
+                    let together = place.is_some() && pieces.iter().all(|piece| piece.vector.is_some());
+                    for pieces in pieces.chunks(if together { pieces.len() } else { 1 }) {
+                        let (mut points, mut ends) = (Vec::new(), Vec::new());
+                        ends.extend(pieces.iter().map(|piece| (self.plan(piece.vector), Vec::new())));
                         for r in 0..height {
-                            for c in piece.offsets() {
-                                let mut point = point.clone();
-                                point[row_axis] = row.plus(r as i64);
-                                point[col_axis] = col.plus(c as i64);
-                                points.push(point);
+                            for (piece, (_, chosen)) in pieces.iter().zip(&mut ends) {
+                                for c in piece.offsets() {
+                                    let mut point = point.clone();
+                                    point[row_axis] = row.plus(r as i64);
+                                    self.columns.put(&mut point, col, c);
+                                    chosen.push(points.len());
+                                    points.push(point);
+                                }
                             }
                         }
-                        let plan = self.plan(piece.vector);
-                        on_tile(emission, &Tile { plan: &plan, points: &points, col, width });
+                        on_tile(emission, &Tile { points: &points, ends: &ends, col, width });
                     }
                 });
             });
@@ -248,7 +313,7 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
             emission.parts(&all_rows, kept_rows, &mut |emission, rows| {
                 let mut rows_of = vec![(row_axis, rows)];
                 rows_of.extend(inner.iter().rev());
-                let kept = Kept::new(panel, &rows_of, (self.cols.0, columns.start));
+                let kept = Kept::new(panel, &rows_of, columns.start);
                 let each =
                     |emission: &mut Emission<E>, place: Place<'_, 'k, E::Word>, on_tile: OnTile<'_, E>| {
                         emission.nest(inner, &mut point.clone(), &mut |emission, point| {
@@ -256,25 +321,26 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                         });
                     };
                 each(emission, None, &mut |emission, tile| {
-                    let start = tile.plan.fold.as_ref().map_or(vec![], |fold| fold.start(&mut emission.e));
+                    let Some(fold) = tile.fold() else { return };
+                    let start = fold.start(&mut emission.e);
                     let values: Vec<_> = tile.points.iter().flat_map(|_| start.clone()).collect();
-                    kept.store(emission, (tile.plan, tile.points), &values);
+                    kept.store(emission, (fold, tile.points), &values);
                 });
                 let all = panel.whole_fold(emission);
                 emission.parts(&all, panel.shape.part, &mut |emission, part| {
                     self.pack(emission, panel, point, columns, part);
                     each(emission, Some((panel, part)), &mut |emission, tile| {
-                        let values = kept.load(emission, (tile.plan, tile.points));
-                        let Some(fold) = &tile.plan.fold else { return };
+                        let Some(fold) = tile.fold() else { return };
+                        let values = kept.load(emission, (fold, tile.points));
                         let values = fold.part(emission, tile.points, part, values);
-                        kept.store(emission, (tile.plan, tile.points), &values);
+                        kept.store(emission, (fold, tile.points), &values);
                     });
                 });
                 each(emission, None, &mut |emission, tile| {
-                    let values = kept.load(emission, (tile.plan, tile.points));
-                    let Some(fold) = &tile.plan.fold else { return };
+                    let Some(fold) = tile.fold() else { return };
+                    let values = kept.load(emission, (fold, tile.points));
                     let results = fold.results(emission, tile.points.len(), &values);
-                    tile.plan.bodies(emission, tile.points, &results);
+                    tile.end(emission, &results);
                 });
             });
         });

@@ -5,7 +5,7 @@ use cranelift_entity::EntityRef;
 use super::CHUNK_CYCLES;
 use super::cost::Model;
 use super::tile::joined_rows;
-use crate::codegen::{Vectors, dependencies, fold_operands, panel_blocks};
+use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands};
 use crate::kernel::{
     Axis, BufferKind, Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most,
 };
@@ -58,8 +58,10 @@ pub(super) fn choose_chunks(
     };
     let axis_count = kernel.axes.len();
     let tile = stages.iter().enumerate().find_map(|(n, s)| match *s {
-        StageSchedule::Tile { row_axis, col_axis, rows, cols, .. } => {
-            Some((&kernel.stages[n], s, (row_axis, rows), (col_axis, cols)))
+        StageSchedule::Tile { row_axis, rows, cols, .. } => {
+            let stage = &kernel.stages[n];
+            let columns = Columns::new(stage, s, &of_stage(kernel, stage))?;
+            Some((stage, s, (row_axis, rows), (columns, columns.steps(cols))))
         }
         _ => None,
     });
@@ -70,9 +72,10 @@ pub(super) fn choose_chunks(
             .or_else(|| (0..axis_count).max_by_key(|&axis| (extents[axis], axis_count - axis)))?;
         let innermost = axis + 1 == axis_count && kernel.stages.iter().all(|s| s.axes.is_empty());
         let least = if innermost { CHUNK_UNIT } else { 1 };
-        cut(axis, chunk_unit(stages, axis, extents[axis]).max(least))
+        cut(axis, chunk_unit(kernel, stages, axis).max(least))
     };
-    let Some((stage, schedule, row, col)) = tile else { return any() };
+    let Some((stage, schedule, row, (columns, steps))) = tile else { return any() };
+    let of_columns = |axis: Axis| axis == columns.axis || axis == columns.along;
     // Chunks along the columns repeat nothing of what is packed, and share the vector operand out. Chunks along an axis that
     // the panel does not depend on pack it again, so these have enough rows for that.
     let least = |axis: Axis| match repacks(stage, schedule, axis) {
@@ -83,30 +86,30 @@ pub(super) fn choose_chunks(
         }
         false => 1,
     };
-    let columns = (col.0 < axis_count && extents[col.0] >= 2 * col.1).then_some(col);
+    let cut_columns =
+        (columns.along < axis_count && extents[columns.along] >= 2 * steps).then_some((columns.along, steps));
     let others =
-        (0..axis_count).filter(|&axis| axis != row.0 && axis != col.0).map(|axis| (axis, least(axis)));
+        (0..axis_count).filter(|&axis| axis != row.0 && !of_columns(axis)).map(|axis| (axis, least(axis)));
     // Rows that run along several axes are cut along the others.
-    let joined = joined_rows(&Model { f, kernel, stage, vectors }, row.0, col.0);
+    let joined = joined_rows(&Model { f, kernel, stage, vectors }, row.0, columns);
     let rows = |least: usize| {
         (row.0 < axis_count && joined.is_empty()).then(|| (row.0, least.next_multiple_of(row.1)))
     };
     let mut best: Option<(f64, Chunks)> = None;
-    let columns = columns.and_then(|(axis, cols)| {
+    let of_columns = cut_columns.and_then(|(axis, steps)| {
         // A panel serves all blocks of a chunk, of which there are some for every thread.
-        let of_stage = most(&[kernel.axes.as_slice(), &stage.axes].concat());
-        let panel = panel_blocks(stage.fold.as_ref(), schedule, &of_stage);
-        let blocks = extents[axis].div_ceil(cols);
+        let panel = blocks_of_panels(stage, schedule, &of_stage(kernel, stage));
+        let blocks = extents[axis].div_ceil(steps);
         let held = blocks / bytes.div_ceil(LOCAL_BYTES).max(1);
         let limit = panel.min(blocks.div_ceil(2)).min(held).max(1);
-        let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, cols * group)?)));
+        let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, steps * group)?)));
         let worth = |&(group, chunks): &(usize, Chunks)| worth(schedule, extents[axis], chunks.block, group);
         let best = groups.max_by(|a, b| worth(a).total_cmp(&worth(b)));
         best.map(|(_, chunks)| chunks)
     });
     let others = others.filter_map(|(axis, least)| cut_evenly(axis, least));
     let of_rows = rows(least(row.0)).and_then(|(axis, unit)| cut(axis, unit));
-    for chunks in columns.into_iter().chain(others).chain(of_rows) {
+    for chunks in of_columns.into_iter().chain(others).chain(of_rows) {
         let share = evenness(extents[chunks.axis], chunks.block);
         if best.is_none_or(|(known, _)| share > known * BETTER) {
             best = Some((share, chunks));
@@ -116,17 +119,28 @@ pub(super) fn choose_chunks(
     best.map(|(_, chunks)| chunks).or_else(few_rows).or_else(any)
 }
 
+/// Extents of the kernel's and a stage's axes.
+pub(super) fn of_stage(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
+    most(&[kernel.axes.as_slice(), &stage.axes].concat())
+}
+
 /// What chunks along an axis are multiples of: the columns of a tile; where vectors are along the axis, so many of them that
 /// what a chunk reads of a row is a few lines of the cache, if the axis has two times as many.
-fn chunk_unit(stages: &[StageSchedule], axis: Axis, extent: usize) -> usize {
-    let of_stage = |schedule: &StageSchedule| match *schedule {
-        StageSchedule::Tile { col_axis, cols, .. } if col_axis == axis => cols,
+fn chunk_unit(kernel: &Kernel, stages: &[StageSchedule], axis: Axis) -> usize {
+    let extent = kernel.axes[axis].most();
+    let unit = |(stage, schedule): (&Stage, &StageSchedule)| match *schedule {
+        StageSchedule::Tile { cols, .. } => match Columns::new(stage, schedule, &of_stage(kernel, stage)) {
+            Some(columns) if columns.along == axis => columns.steps(cols),
+            // Both axes of columns are never cut.
+            Some(columns) if columns.axis == axis => extent,
+            _ => 1,
+        },
         StageSchedule::Strip { axis: along, lanes } if along == axis => {
             [4 * lanes, 2 * lanes].into_iter().find(|&unit| unit * 2 <= extent).unwrap_or(lanes)
         }
         _ => 1,
     };
-    stages.iter().map(of_stage).max().unwrap_or(1)
+    kernel.stages.iter().zip(stages).map(unit).max().unwrap_or(1)
 }
 
 /// Whether chunks along an axis would each pack the same panel.
@@ -167,8 +181,11 @@ pub(super) fn choose_each(f: &KernelFunction, kernel: &Kernel, schedule: &mut Sc
         kernel.stages.iter().zip(&schedule.stages).any(|(stage, how)| match *how {
             StageSchedule::Scalar => false,
             StageSchedule::Strip { axis: along, .. } => along == axis,
-            StageSchedule::Tile { row_axis, col_axis, .. } => {
-                row_axis == axis || col_axis == axis || repacks(stage, how, axis)
+            StageSchedule::Tile { row_axis, .. } => {
+                let columns = Columns::new(stage, how, &of_stage(kernel, stage));
+                row_axis == axis
+                    || columns.is_some_and(|columns| columns.axis == axis || columns.along == axis)
+                    || repacks(stage, how, axis)
             }
         })
     };

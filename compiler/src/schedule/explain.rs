@@ -51,6 +51,7 @@ fn tile(schedule: &StageSchedule, cost: &TileCost) -> String {
     let accumulators = rows * cols.div_ceil(lanes);
     let vectors = 1 - row_operand;
     let pack = match cost.pack {
+        None if cost.in_panels => format!("operand {vectors} lies in panels"),
         None => format!("operand {vectors} is read where it is"),
         Some(Pack::Scattered) => format!("operand {vectors} is packed, for its vectors are not consecutive"),
         Some(Pack::Conflicts) => {

@@ -16,8 +16,8 @@ mod tile;
 
 pub use explain::explain;
 
-use crate::codegen::{Target, check};
-use crate::kernel::{Chunks, Kernel, KernelFunction, Packed, Schedule, StageSchedule};
+use crate::codegen::{Columns, Target, check};
+use crate::kernel::{Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule};
 use chunks::{choose_chunks, choose_each};
 use cost::{Leaf, Model};
 use tile::TileCost;
@@ -78,8 +78,8 @@ fn schedule_kernel(
         stages.push(schedule);
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
-    for schedule in &mut stages {
-        pack_rows_for_blocks(schedule, chunks);
+    for (stage, schedule) in kernel.stages.iter().zip(&mut stages) {
+        pack_rows_for_blocks(kernel, stage, schedule, chunks);
     }
     let threads = options.threads && chunks.is_some() && cycles >= two_threads_pay(written);
     let mut schedule = Schedule { chunks, each: vec![], threads, stages };
@@ -88,11 +88,17 @@ fn schedule_kernel(
 }
 
 /// Rows are packed for several blocks of columns only: where chunks have a single one, they are read where they are.
-fn pack_rows_for_blocks(schedule: &mut StageSchedule, chunks: Option<Chunks>) {
-    if let (StageSchedule::Tile { col_axis, cols, pack: pack @ Packed::Both, .. }, Some(chunks)) =
-        (schedule, chunks)
-        && chunks.axis == *col_axis
-        && chunks.block < 2 * *cols
+fn pack_rows_for_blocks(
+    kernel: &Kernel,
+    stage: &Stage,
+    schedule: &mut StageSchedule,
+    chunks: Option<Chunks>,
+) {
+    let columns = Columns::new(stage, schedule, &chunks::of_stage(kernel, stage));
+    if let (StageSchedule::Tile { cols, pack: pack @ Packed::Both, .. }, Some(chunks), Some(columns)) =
+        (schedule, chunks, columns)
+        && chunks.axis == columns.along
+        && chunks.block < 2 * columns.steps(*cols)
     {
         *pack = Packed::Vectors;
     }

@@ -3,7 +3,7 @@
 use cranelift_entity::{EntityRef, SecondaryMap};
 
 use super::cost::Model;
-use crate::codegen::{Axes, accumulators_fit, dependencies, fold_operands, joined};
+use crate::codegen::{Axes, Columns, accumulators_fit, dependencies, fold_operands, joined};
 use crate::kernel::{
     Access, Affine, Axis, Body, BufferId, Fold, FoldKind, FoldOp, InstKind, Packed, ScalarId, StageSchedule,
     points,
@@ -55,6 +55,8 @@ pub(super) struct TileCost {
     pub(super) stores: f64,
     /// Why the operand that is read by vectors is packed; `None` if it is not.
     pub(super) pack: Option<Pack>,
+    /// Whether that operand lies in panels.
+    pub(super) in_panels: bool,
 }
 
 /// Why an operand is packed.
@@ -119,9 +121,11 @@ pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, TileCost)> {
 }
 
 /// The axes that rows run along beside their own.
-pub(super) fn joined_rows(model: &Model<'_>, row_axis: Axis, col_axis: Axis) -> Vec<Axis> {
+pub(super) fn joined_rows(model: &Model<'_>, row_axis: Axis, columns: Columns) -> Vec<Axis> {
     let along = |buffer: BufferId, index: &[Affine], axis: Axis| model.stride(buffer, index, axis);
-    joined(model.stage, row_axis, &model.extents(), &along, |axis| axis != col_axis)
+    joined(model.stage, row_axis, &model.extents(), &along, |axis| {
+        axis != columns.axis && axis != columns.along
+    })
 }
 
 fn has(axes: Axes, axis: Axis) -> bool {
@@ -159,9 +163,10 @@ impl Candidate<'_> {
     /// The tile and what it costs.
     fn evaluate(&self, model: &Model<'_>) -> (StageSchedule, TileCost) {
         let extents = model.extents();
-        let joined = joined_rows(model, self.row_axis, self.col_axis);
+        let columns = self.columns(model);
+        let joined = joined_rows(model, self.row_axis, columns);
         let rows = joined.iter().fold(extents[self.row_axis], |rows, &axis| rows * extents[axis]);
-        let cols = extents[self.col_axis];
+        let cols = columns.count(&extents);
         let elements: f64 = points(&self.fold.axes) as f64;
         let innermost = extents.len() + self.fold.axes.len() - 1;
         let vectors = self.loads(model, self.operands[1 - self.row_operand], self.col_axis);
@@ -174,11 +179,16 @@ impl Candidate<'_> {
         // A panel serves all points of the axes that it does not depend on.
         let depends = dependencies(&self.fold.body)[self.operands[1 - self.row_operand].index()];
         let is_free = |axis: &Axis| {
-            ![self.row_axis, self.col_axis].contains(axis) && !joined.contains(axis) && !has(depends, *axis)
+            ![self.row_axis, columns.axis, columns.along].contains(axis)
+                && !joined.contains(axis)
+                && !has(depends, *axis)
         };
         let uses: f64 = (0..extents.len()).filter(is_free).map(|axis| extents[axis] as f64).product();
+        // Rows of a panel are one behind the other.
+        let in_panels = columns.axis != columns.along && vectors.row == columns.each as i64;
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
+            (true, _) if in_panels => None,
             (true, true) => Some(Pack::Conflicts),
             (true, false) => (rows as f64 * uses >= PACK_ROWS as f64).then_some(Pack::Rows(rows)),
         };
@@ -186,7 +196,9 @@ impl Candidate<'_> {
         let pieces = model.vectors_of(cols, self.lanes);
         let bytes = self.lanes * self.fold.body.insts[self.operands[0]].dtype.bytes();
         let shape = match model.vectors.tile_registers() {
-            Some(registers) => Shape::best(registers, ROW_BYTES / bytes, rows, pieces),
+            Some(registers) => {
+                Shape::best((registers, ROW_BYTES / bytes), rows, pieces, columns.each.div_ceil(self.lanes))
+            }
             None => Shape { rows: ROWS.min(rows.next_power_of_two()), vectors: VECTORS },
         };
         // Fewer accumulators do not keep the units busy.
@@ -233,7 +245,20 @@ impl Candidate<'_> {
                 (Some(_), true) => Packed::Both,
             },
         };
-        (schedule, TileCost { contraction, packing, stores: stores.sum(), pack })
+        (schedule, TileCost { contraction, packing, stores: stores.sum(), pack, in_panels })
+    }
+
+    /// The columns: along two axes where a tile can have all of the first one.
+    fn columns(&self, model: &Model<'_>) -> Columns {
+        let extents = model.extents();
+        let bytes = self.fold.body.insts[self.operands[0]].dtype.bytes();
+        let fits = |columns: &Columns| {
+            columns.each.is_multiple_of(self.lanes)
+                && columns.each * bytes <= ROW_BYTES
+                && model.vectors.tile_registers().is_some()
+        };
+        let joined = Columns::joined(model.stage, self.row_axis, (self.col_axis, self.row_operand), &extents);
+        joined.filter(fits).unwrap_or(Columns::of(self.col_axis))
     }
 
     /// Elements of the row operand from one row to the next, at most.
@@ -247,12 +272,13 @@ impl Candidate<'_> {
     /// What the loads that an operand needs are like along an axis.
     fn loads(&self, model: &Model<'_>, operand: ScalarId, axis: Axis) -> Loads {
         let innermost = model.extents().len() + self.fold.axes.len() - 1;
-        let mut loads = Loads { consecutive: true, conflicts: false };
+        let mut loads = Loads { consecutive: true, conflicts: false, row: 0 };
         for access in needed(&self.fold.body, operand) {
             let along = model.stride(access.buffer, &access.index, axis);
             loads.consecutive &= along == 0 || along == 1;
             let bytes = model.f.buffers[access.buffer].dtype.bytes() as i64;
-            let row = model.stride(access.buffer, &access.index, innermost).abs() * bytes;
+            loads.row = model.stride(access.buffer, &access.index, innermost).abs();
+            let row = loads.row * bytes;
             loads.conflicts |= row >= CONFLICT && row.count_ones() == 1;
         }
         loads
@@ -269,10 +295,10 @@ struct Shape {
 
 impl Shape {
     /// The shape that takes least for so many rows and vectors of columns, both at least 1, of those whose accumulators,
-    /// vectors of one row and broadcast value fit into registers.
-    fn best(registers: usize, most_vectors: usize, rows: usize, vectors: usize) -> Shape {
-        let mut best = Shape { rows: 1, vectors: 1 };
-        for v in 1..=most_vectors.min(vectors) {
+    /// vectors of one row and broadcast value fit into registers, and whose rows are so many vectors or a multiple of it.
+    fn best((registers, most_vectors): (usize, usize), rows: usize, vectors: usize, unit: usize) -> Shape {
+        let mut best = Shape { rows: 1, vectors: unit };
+        for v in (unit..=most_vectors.min(vectors)).step_by(unit) {
             for r in 1..=(registers.saturating_sub(v + 1) / v).min(rows) {
                 let shape = Shape { rows: r, vectors: v };
                 if shape.cost(rows, vectors) < best.cost(rows, vectors) {
@@ -306,6 +332,8 @@ struct Loads {
     consecutive: bool,
     /// Elements that follow one another in the fold compete for lines of the cache.
     conflicts: bool,
+    /// Elements from one element of the fold to the next, of the last of them.
+    row: i64,
 }
 
 #[cfg(test)]
@@ -314,8 +342,8 @@ mod tests {
 
     #[test]
     fn tiles_fill_the_registers_and_fit_the_extents() {
-        let avx512 = |rows, vectors| Shape::best(32, 2, rows, vectors);
-        let avx2 = |rows, vectors| Shape::best(16, 4, rows, vectors);
+        let avx512 = |rows, vectors| Shape::best((32, 2), rows, vectors, 1);
+        let avx2 = |rows, vectors| Shape::best((16, 4), rows, vectors, 1);
         let shape = |rows, vectors| Shape { rows, vectors };
         assert_eq!(avx512(14 * 8, 16), shape(14, 2));
         // 7 blocks of 13 rows and one of 9 keep units busier than 7 of 14 and one of 2.
@@ -327,7 +355,7 @@ mod tests {
         assert_eq!(avx2(24, 4), shape(6, 2));
         for (rows, vectors) in [(1, 1), (1, 9), (7, 3), (1000, 1), (1 << 40, 1 << 40)] {
             for (registers, most) in [(32, 2), (16, 4), (0, 1)] {
-                let Shape { rows: r, vectors: v } = Shape::best(registers, most, rows, vectors);
+                let Shape { rows: r, vectors: v } = Shape::best((registers, most), rows, vectors, 1);
                 assert!((r, v) == (1, 1) || r * v + v < registers && v <= most, "{r} x {v}");
                 assert!(r <= rows && v <= vectors, "{r} x {v}");
             }

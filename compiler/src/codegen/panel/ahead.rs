@@ -1,16 +1,17 @@
-//! Asks memory for what the next panel is copied from, while tiles use the panel before it.
+//! Asks memory for what the next panel is copied from while tiles use the panel before it.
 //!
 //! A copy that waits for memory computes nothing. So every tile asks for a share of the columns of the next block, a little
 //! in each segment of its fold: when that block is copied, its lines are on their way or have come.
 
-use super::{LINE, Panel};
-use crate::codegen::access::FlatAccess;
+use super::{LINE, operand};
+use crate::codegen::access::{FlatAccess, Side};
+use crate::codegen::columns::Columns;
 use crate::codegen::emitter::VectorEmitter;
 use crate::codegen::loops::Emission;
 use crate::codegen::plan::BodyPlan;
 use crate::codegen::point::{Coord, Point};
 use crate::codegen::stage::StageCode;
-use crate::kernel::{Axis, StageSchedule};
+use crate::kernel::{Axis, StageSchedule, points};
 
 /// An operand of at most so many bytes is in a near cache after its first use.
 const NEAR: usize = 256 << 10;
@@ -22,7 +23,7 @@ pub(in crate::codegen) struct Ahead {
     accesses: Vec<FlatAccess>,
     fold_axis: Axis,
     row_axis: Axis,
-    col_axis: Axis,
+    columns: Columns,
     /// Elements of the fold that are asked for by each row of a tile.
     per_row: usize,
     /// Elements of the fold that are asked for in a segment.
@@ -33,51 +34,56 @@ pub(in crate::codegen) struct Ahead {
     next: usize,
 }
 
-impl<'k, W: Copy> Panel<'k, W> {
-    /// How to ask for the next panel, where so many rows use one; `None` where it is not worth it, or does not divide among the tiles.
-    pub(in crate::codegen) fn ahead<E: VectorEmitter<Word = W>>(
-        &self,
-        code: &StageCode<'k, E>,
+impl Ahead {
+    /// How to ask for the panels behind those of so many blocks of columns, where so many rows use them; `None` where it is not worth it, or
+    /// does not divide among the tiles.
+    pub(in crate::codegen) fn new<E: VectorEmitter>(
+        code: &StageCode<'_, E>,
+        columns: Columns,
+        blocks: usize,
         rows: usize,
     ) -> Option<Ahead> {
-        let &StageSchedule::Tile { row_axis, rows: tile_rows, .. } = code.schedule else { return None };
-        let &[elements] = self.fold.axes.as_slice() else { return None };
+        let &StageSchedule::Tile { row_axis, rows: tile_rows, cols, lanes, row_operand, .. } = code.schedule
+        else {
+            return None;
+        };
+        let fold = code.stage.fold.as_ref()?;
+        let &[elements] = fold.axes.as_slice() else { return None };
         if elements.each().is_some() {
             return None;
         }
+        let operand = operand(fold, row_operand, Side::Columns)?;
         let elements = elements.most();
-        let cols = code.extents[self.axis];
-        let bytes = elements.saturating_mul(cols).saturating_mul(self.shape.dtype.bytes());
+        let all_cols = columns.count(&code.extents);
+        let bytes = elements.saturating_mul(all_cols).saturating_mul(fold.body.insts[operand].dtype.bytes());
         // With more rows than elements, copying is a small part of the work.
         let is_worth_it = bytes > NEAR && rows >= 2 * tile_rows && elements >= rows;
         // Segments need not be whole rounds of partial results.
-        let is_possible = code.vectors.has_prefetch() && self.fold.lanes == 1 && !self.shape.parts;
-        if !is_worth_it || !is_possible {
+        if !is_worth_it || !code.vectors.has_prefetch() || fold.lanes > 1 {
             return None;
         }
         let around = code.surroundings();
-        let plan = BodyPlan::new(&self.fold.body, vec![self.operand], &around, self.vector);
-        let is_apart = |access: &&FlatAccess| access.bytes.factor(self.first_axis) >= LINE;
+        let plan = BodyPlan::new(&fold.body, vec![operand], &around, code.vector(columns.axis, lanes));
+        let fold_axis = code.spans.len();
+        let is_apart = |access: &&FlatAccess| access.bytes.factor(fold_axis) >= LINE;
         let accesses: Vec<_> = plan.vector_loads().map(|(a, _)| a).filter(is_apart).cloned().collect();
         let per_row = elements / rows;
         let asked = per_row * tile_rows;
         let each = (SEGMENT * asked).div_ceil(elements);
         let segment = elements / asked.div_ceil(each);
-        let next = self.shape.all_cols().min(code.spans[self.axis].length.most());
+        let next = (cols * blocks).min(code.spans[columns.along].length.most() * columns.each);
         (!accesses.is_empty()).then_some(Ahead {
             next,
             accesses,
-            fold_axis: self.first_axis,
+            fold_axis,
             row_axis,
-            col_axis: self.axis,
+            columns,
             per_row,
             each,
             segment,
         })
     }
-}
 
-impl Ahead {
     /// Asks, in a segment of the fold of a tile that starts at a point, for some elements of the next panel's block in the place
     /// of this one.
     pub(in crate::codegen) fn ask<E: VectorEmitter>(
@@ -101,10 +107,65 @@ impl Ahead {
                 let bytes = width * access.dtype.bytes();
                 for line in 0..bytes.div_ceil(LINE as usize) {
                     let elements = line * LINE as usize / access.dtype.bytes();
-                    point[self.col_axis] = col.plus((self.next + elements) as i64);
+                    self.columns.put(&mut point, col, self.next + elements);
                     let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
                     emission.e.prefetch(address, offset);
                 }
+            }
+        }
+    }
+}
+
+/// The most bytes that a fold reads of a row in one piece for the processor not to foresee what comes after it.
+const SHORT: usize = 256;
+
+/// How tiles ask for the rows of the next tile, where the elements of a row are in short pieces far apart: as those of an operand that lies
+/// in panels and is summed over its columns.
+pub(in crate::codegen) struct RowsAhead {
+    accesses: Vec<FlatAccess>,
+    fold_axis: Axis,
+    row_axis: Axis,
+    rows: usize,
+}
+
+impl RowsAhead {
+    /// How to ask for the rows of the next tile; `None` where they are close to one another or near anyway.
+    pub(in crate::codegen) fn new<E: VectorEmitter>(code: &StageCode<'_, E>) -> Option<RowsAhead> {
+        let &StageSchedule::Tile { row_axis, rows, row_operand, .. } = code.schedule else { return None };
+        let fold = code.stage.fold.as_ref()?;
+        let (fold_axis, operand) = (code.spans.len(), operand(fold, row_operand, Side::Rows)?);
+        let [outer, inner @ ..] = fold.axes.as_slice() else { return None };
+        if fold.lanes > 1 || outer.each().is_some() || inner.is_empty() || !code.vectors.has_prefetch() {
+            return None;
+        }
+        let plan = BodyPlan::new(&fold.body, vec![operand], &code.surroundings(), None);
+        let piece = points(inner) * fold.body.insts[operand].dtype.bytes();
+        let all = piece.saturating_mul(outer.most()).saturating_mul(code.extents[row_axis]);
+        let is_apart = |access: &&FlatAccess| {
+            access.guards.is_empty()
+                && access.indirect.is_none()
+                && access.bytes.factor(fold_axis) > piece as i64
+                && access.bytes.factor(row_axis) > 0
+        };
+        let accesses: Vec<_> = plan.accesses.iter().flatten().filter(is_apart).cloned().collect();
+        let is_worth_it = piece <= SHORT && all > NEAR && !accesses.is_empty();
+        is_worth_it.then_some(RowsAhead { accesses, fold_axis, row_axis, rows })
+    }
+
+    /// Asks, in a tile that starts at a point, for what the next one reads at a coordinate of the fold's outermost axis.
+    pub(in crate::codegen) fn ask<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        tile: &Point<E::Word>,
+        outer: E::Word,
+    ) {
+        let mut point = tile.clone();
+        point[self.fold_axis] = Coord::counted(outer);
+        for access in &self.accesses {
+            for row in 0..self.rows {
+                point[self.row_axis] = tile[self.row_axis].plus((self.rows + row) as i64);
+                let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
+                emission.e.prefetch(address, offset);
             }
         }
     }

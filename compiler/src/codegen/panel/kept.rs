@@ -1,10 +1,11 @@
 //! What is kept of accumulators between two parts of a fold.
 
 use super::{Panel, PanelShape, near};
+use crate::codegen::columns::Columns;
 use crate::codegen::emitter::VectorEmitter;
+use crate::codegen::fold::FoldPlan;
 use crate::codegen::loops::{Emission, Span};
 use crate::codegen::point::{Coord, Point};
-use crate::codegen::stage::LeafPlan;
 use crate::kernel::Axis;
 
 /// Where accumulators are between two parts of a fold: all columns of a panel for every row and partial result. Rows
@@ -15,8 +16,8 @@ pub(in crate::codegen) struct Kept<W> {
     start: Option<W>,
     /// Axes whose coordinates tell rows apart, each with the first one, and how many rows one step on it is.
     rows: Vec<(Axis, Coord<W>, i64)>,
-    /// The axis of the columns, and the first one.
-    cols: (Axis, Coord<W>),
+    /// The axes of the columns, and where the first one is.
+    cols: (Columns, Coord<W>),
 }
 
 impl<W: Copy> Kept<W> {
@@ -24,7 +25,7 @@ impl<W: Copy> Kept<W> {
     pub(in crate::codegen) fn new(
         panel: &Panel<'_, W>,
         rows: &[(Axis, Span<W>)],
-        cols: (Axis, Coord<W>),
+        first: Coord<W>,
     ) -> Kept<W> {
         let mut step = 1;
         let mut told_apart = Vec::new();
@@ -32,6 +33,7 @@ impl<W: Copy> Kept<W> {
             told_apart.push((axis, span.start, step));
             step *= span.length.most() as i64;
         }
+        let cols = (panel.columns, first);
         Kept { shape: panel.shape, start: panel.start, rows: told_apart, cols }
     }
 
@@ -41,8 +43,11 @@ impl<W: Copy> Kept<W> {
         let mut address = self.start.unwrap_or_else(|| e.word(0));
         let mut offset = self.shape.kept_offset();
         let rows = self.rows.iter().map(|&(axis, first, step)| (axis, first, self.shape.kept_at(step, 0, 0)));
-        let cols = (self.cols.0, self.cols.1, self.shape.kept_at(0, 0, 1));
-        for (axis, first, bytes) in rows.chain([cols]) {
+        let (columns, first) = self.cols;
+        let along = (columns.along, first, self.shape.kept_at(0, 0, columns.each as i64));
+        let within = (columns.along != columns.axis)
+            .then(|| (columns.axis, Coord::fixed(0), self.shape.kept_at(0, 0, 1)));
+        for (axis, first, bytes) in rows.chain([along]).chain(within) {
             let Coord { base, offset: within } = point[axis];
             offset += (within - first.offset) * bytes;
             for (base, bytes) in [(base, bytes), (first.base, -bytes)] {
@@ -58,9 +63,9 @@ impl<W: Copy> Kept<W> {
     pub(in crate::codegen) fn load<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
-        (plan, points): (&LeafPlan<'_>, &[Point<W>]),
+        (fold, points): (&FoldPlan<'_>, &[Point<W>]),
     ) -> Vec<E::Value> {
-        let types = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
+        let types = fold.kept_types();
         let mut values = Vec::new();
         for point in points {
             let (address, offset) = self.address(emission, point);
@@ -76,10 +81,10 @@ impl<W: Copy> Kept<W> {
     pub(in crate::codegen) fn store<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
-        (plan, points): (&LeafPlan<'_>, &[Point<W>]),
+        (fold, points): (&FoldPlan<'_>, &[Point<W>]),
         values: &[E::Value],
     ) {
-        let types = plan.fold.as_ref().map_or(Vec::new(), |fold| fold.kept_types());
+        let types = fold.kept_types();
         let mut values = values.iter();
         for point in points {
             let (address, offset) = self.address(emission, point);

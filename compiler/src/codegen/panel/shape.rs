@@ -2,7 +2,8 @@
 
 use super::{LINE, operand};
 use crate::codegen::access::Side;
-use crate::kernel::{Fold, Packed, StageSchedule, points};
+use crate::codegen::columns::Columns;
+use crate::kernel::{Packed, Stage, StageSchedule, points};
 use crate::types::DType;
 
 /// Bytes of a panel of 128-bit vectors: half of a first-level cache of 32 KiB.
@@ -20,6 +21,8 @@ pub(in crate::codegen) const KEPT_ROWS: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::codegen) struct PanelShape {
     pub(in crate::codegen) dtype: DType,
+    /// The axes of the columns.
+    pub(super) columns: Columns,
     /// Columns of a block.
     pub(super) cols: usize,
     /// Rows of a tile.
@@ -41,12 +44,12 @@ pub(in crate::codegen) struct PanelShape {
 impl PanelShape {
     /// The panel of a stage that is scheduled to have one; `extents` are those of the stage's points.
     pub(in crate::codegen) fn new(
-        fold: Option<&Fold>,
+        stage: &Stage,
         schedule: &StageSchedule,
         extents: &[usize],
     ) -> Option<PanelShape> {
-        let (&StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack }, Some(fold)) =
-            (schedule, fold)
+        let (&StageSchedule::Tile { row_axis, rows, cols, lanes, row_operand, pack, .. }, Some(fold)) =
+            (schedule, &stage.fold)
         else {
             return None;
         };
@@ -61,7 +64,8 @@ impl PanelShape {
         };
         let extent = fold.axes.first().map_or(1, |e| e.most());
         let inner = points(fold.axes.iter().skip(1));
-        let all_blocks = extents[col_axis].div_ceil(cols).max(1);
+        let columns = Columns::new(stage, schedule, extents)?;
+        let all_blocks = columns.count(extents).div_ceil(cols).max(1);
         let (bytes, least) = match lanes * dtype.bytes() > 16 {
             true => (WIDE_PANEL_BYTES, BLOCKS.min(all_blocks)),
             false => (PANEL_BYTES, 1),
@@ -87,6 +91,7 @@ impl PanelShape {
         let blocks = all_blocks.div_ceil(all_blocks.div_ceil(most));
         Some(PanelShape {
             dtype,
+            columns,
             cols,
             rows,
             tiles,
@@ -159,7 +164,22 @@ impl PanelShape {
     }
 }
 
-/// How many blocks of columns a panel has, of a stage whose points have these extents; 1 if there is none.
-pub(crate) fn panel_blocks(fold: Option<&Fold>, schedule: &StageSchedule, extents: &[usize]) -> usize {
-    PanelShape::new(fold, schedule, extents).map_or(1, |shape| shape.blocks)
+/// How many blocks of columns the rows of a tile run on over, in a stage whose points have these extents: those of a panel, or as many as
+/// stay in cache where nothing is packed and the operand lies in panels.
+pub(crate) fn blocks_of_panels(stage: &Stage, schedule: &StageSchedule, extents: &[usize]) -> usize {
+    if let Some(shape) = PanelShape::new(stage, schedule, extents) {
+        return shape.blocks;
+    }
+    let (&StageSchedule::Tile { cols, row_operand, .. }, Some(fold)) = (schedule, &stage.fold) else {
+        return 1;
+    };
+    let columns = Columns::new(stage, schedule, extents).filter(|columns| columns.axis != columns.along);
+    let (Some(columns), Some(operand)) = (columns, operand(fold, row_operand, Side::Columns)) else {
+        return 1;
+    };
+    let bytes = [cols, points(&fold.axes), fold.body.insts[operand].dtype.bytes()];
+    let bytes = bytes.into_iter().fold(1, usize::saturating_mul).max(1);
+    let all = columns.count(extents).div_ceil(cols).max(1);
+    let most = (WIDE_PANEL_BYTES / bytes).clamp(1, all);
+    all.div_ceil(all.div_ceil(most))
 }

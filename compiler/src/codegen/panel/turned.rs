@@ -43,7 +43,7 @@ impl<'k, W: Copy> Panel<'k, W> {
                     let rows: Vec<E::Value> = (0..lanes)
                         .map(|n| {
                             // Columns that there are not are the last one again.
-                            at[self.axis] = start.plus((first + n.min(count - 1)) as i64);
+                            self.columns.put(&mut at, start, first + n.min(count - 1));
                             let site = Site {
                                 bases: &emission.bases,
                                 point: &at,
@@ -54,7 +54,7 @@ impl<'k, W: Copy> Panel<'k, W> {
                             values[0].vector(&mut emission.e, ty)
                         })
                         .collect();
-                    at[self.axis] = start.plus(first as i64);
+                    self.columns.put(&mut at, start, first);
                     let turned = emission.e.transposed(ty, &rows);
                     for (n, value) in turned.into_iter().take(size).enumerate() {
                         at[inner] = coord.plus(n as i64);

@@ -239,6 +239,64 @@ fn lines(count: usize, rows: usize, cols: usize, elements: usize) -> String {
     )
 }
 
+/// An operand that lies in panels of 16 columns, which is read where it is or packed again, in tiles of one panel, of two and of
+/// half a one; and the sums of products that are stored in panels.
+#[test]
+fn panels_that_are_there() {
+    for (rows, panels, elements) in [(7, 5, 9), (1, 2, 700), (13, 1, 3), (4, 3, 0)] {
+        let (columns, row) = (16 * panels, 16 * elements);
+        let f = function(&format!(
+            r#"kernels @t {{
+  buffer buf0 "a" : f32[{rows},{elements}] param 0
+  buffer buf1 "b" : f32[{panels},{row}] param 1
+  buffer buf2 "bias" : f32[{columns}] param 2
+  buffer buf3 "c" : f32[{rows},{columns}] result 0
+  buffer buf4 "d" : f32[{panels},{packed}] result 1
+  kernel k0 (i0 < {rows}, i1 < {panels}, i2 < 16) {{
+    stage {{
+      fold reduce (i3 < {elements}) {{
+        s0 = load buf0[i0, i3] : f32
+        s1 = load buf1[i1, 16*i3 + i2] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      s1 = load buf2[16*i1 + i2] : f32
+      s2 = add s0, s1 : f32
+      store s2, buf3[i0, 16*i1 + i2]
+      store s0, buf4[i1, 16*i0 + i2]
+    }}
+  }}
+}}"#,
+            packed = 16 * rows
+        ));
+        for target in targets() {
+            let lanes = target.lanes(crate::types::DType::F32);
+            let expected = expected(&f, &target, Inputs::Rule(plain));
+            for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
+                for (height, cols) in [(3, 16), (4, 32), (2, 8), (1, 48)] {
+                    let (row_axis, col_axis, row_operand) = (0, 2, 0);
+                    let lanes = lanes.min(cols);
+                    let tile = StageSchedule::Tile {
+                        row_axis,
+                        col_axis,
+                        rows: height,
+                        cols,
+                        lanes,
+                        row_operand,
+                        pack,
+                    };
+                    for chunks in [None, Some((0, 4)), Some((1, 2)), Some((1, 3))] {
+                        let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
+                        let found = results(&f, &target, Inputs::Rule(plain));
+                        let what = format!("{height} x {cols} {pack:?} {chunks:?} {:?}", target.vectors());
+                        assert_same(&what, &found, &expected);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Accumulators of one tile that take more than a page of the stack.
 #[test]
 fn tiles_that_no_registers_hold() {
