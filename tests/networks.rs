@@ -13,12 +13,14 @@ use bessemer::graph::{Function, bind};
 use bessemer::prelude::*;
 use models::Size;
 
-const SEED: u64 = 3;
+const SEED: u64 = 5;
 const BATCH: usize = 4;
 
 /// Largest part of themselves by which first values are changed to see what rounding may do: a few units in the last place of
 /// f32. Results are rounded about as often as they depend on values, but sums of many products more often.
 const NUDGE: f32 = 1e-6;
+/// In how many directions: what happens to move little in one moves in another.
+const NUDGES: usize = 2;
 /// So many times what that changes, results may be off. It is the root of squares over a tensor that counts: a few elements may
 /// be any, where relu or the largest of a window jumps, or the sign of a gradient, which a first step of Adam takes.
 const FACTOR: f64 = 8.0;
@@ -144,30 +146,35 @@ fn check(name: &str, pixels: usize, narrower: usize) {
         step: session.step().unwrap(),
     };
     let mut random = Numbers(1);
-    let near = variables(&session).into_iter().map(|(name, t)| (name, nudged(&t, &mut random)));
-    let near = State { variables: near.collect(), ..first.clone() };
+    let near = [(); NUDGES].map(|()| {
+        let near = variables(&session).into_iter().map(|(name, t)| (name, nudged(&t, &mut random)));
+        State { variables: near.collect(), ..first.clone() }
+    });
     for entry in ["predict", "train_step"] {
         let (_, function) = model.entry_point(entry).unwrap();
         let bound = bind::bind(model.module(), function, BATCH).unwrap();
         let found = compiled(&module, entry, &bound, 1);
         let on_two = compiled(&module, entry, &bound, 2);
         let expected = evaluated(model.module(), &bound, first.clone());
-        let moved = evaluated(model.module(), &bound, near.clone());
+        let moved = near.clone().map(|near| evaluated(model.module(), &bound, near));
         let names = |values: &Values| values.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&found), names(&expected));
         let mut checked = Vec::new();
         for (n, (name, value)) in expected.iter().enumerate() {
             assert!(found[n].1.same_bits(&on_two[n].1), "`{name}` of `{entry}` differs on two threads");
-            let [found, expected, moved] = [&found[n].1, value, &moved[n].1].map(numbers);
+            let [found, expected] = [&found[n].1, value].map(numbers);
             let start = |state: &State| state.variables.get(name).map_or(vec![0.0; expected.len()], numbers);
             let change = minus(&expected, &start(&first));
-            let moved = minus(&minus(&moved, &start(&near)), &change);
+            let moved = moved
+                .iter()
+                .zip(&near)
+                .map(|(moved, near)| norm(&minus(&minus(&numbers(&moved[n].1), &start(near)), &change)));
             let (off, size) = (norm(&minus(&found, &expected)), norm(&expected));
             checked.push(Checked {
                 name: name.clone(),
                 off,
                 change: norm(&change),
-                moved: norm(&moved),
+                moved: moved.fold(0.0, f64::max),
                 size,
             });
         }
