@@ -128,7 +128,7 @@ impl Model {
     /// The kernels of a lowered function as the back end emits them; see [`arrange`].
     pub fn schedule(&self, lowered: &Lowered) -> KernelFunction {
         let mut kernels = lowered.kernels.clone();
-        arrange(&mut kernels, &self.target, &mut StepTimes::default());
+        arrange(&mut kernels, &choose(&self.module), &self.target, &mut StepTimes::default());
         kernels
     }
 

@@ -8,6 +8,7 @@ use bessemer_compiler::graph::bind::bind;
 use bessemer_compiler::graph::{Function, Module};
 use bessemer_compiler::initializers::init_function;
 use bessemer_compiler::jit::JitProgram;
+use bessemer_compiler::memory::choose;
 use bessemer_compiler::pipeline::{Options, Report, lower, optimise};
 use bessemer_compiler::program::{NamedType, StoredVariable};
 use bessemer_compiler::train;
@@ -32,7 +33,11 @@ pub fn compile(module: &Module, functions: &[&str], n: usize, options: &Options)
         variables: module
             .variables
             .values()
-            .map(|v| StoredVariable::by_rows(NamedType { name: v.name.clone(), ty: v.ty.clone() }))
+            .zip(choose(module))
+            .map(|(v, layout)| {
+                let variable = NamedType { name: v.name.clone(), ty: v.ty.clone() };
+                StoredVariable { variable, layout }
+            })
             .collect(),
         functions: functions.collect(),
     };

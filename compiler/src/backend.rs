@@ -11,7 +11,7 @@ use crate::codegen::{CodegenError, Target};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::kernel::math::expand;
 use crate::kernel::{BufferKind, KernelFunction, most, verify};
-use crate::memory::{MemoryPlan, drop_copies, order, pad_rows, plan};
+use crate::memory::{Layout, MemoryPlan, drop_copies, order, pad_rows, plan, store_in_panels};
 use crate::program::{Entry, MemoryReport, NamedType, Program, StateLayout, StoredVariable, assigns};
 use crate::schedule::{ScheduleOptions, schedule};
 use crate::types::TensorType;
@@ -103,7 +103,7 @@ fn compile_function(
     let Source { kernels: mut f, params, results } = source;
     times.step("verify", || verify(&f))?;
     check_interface(&f, &params, &results, state)?;
-    arrange(&mut f, target, times);
+    arrange(&mut f, &state.layouts(), target, times);
     let plan = times.step("plan memory", || plan(&f, params.len(), &state.offsets()))?;
     let tasks = times.step("emit kernels", || emit_kernels(module, known, target, &f))?;
     let exclusive = assigns(&f);
@@ -112,9 +112,11 @@ fn compile_function(
     Ok((func, describe(f, params, results, &plan, &tasks)))
 }
 
-/// The kernels as they are emitted: with rows padded and math functions expanded, in the order of execution, without copies
+/// The kernels as they are emitted: with variables in their layouts, rows padded and math functions expanded, in the order of execution, without copies
 /// of variables that are assigned in place, and scheduled.
-pub fn arrange(f: &mut KernelFunction, target: &Target, times: &mut StepTimes) {
+pub fn arrange(f: &mut KernelFunction, layouts: &[Layout], target: &Target, times: &mut StepTimes) {
+    times.step("store in panels", || store_in_panels(f, layouts));
+    debug_assert_eq!(verify(f).map_err(|e| e.to_string()), Ok(()), "panels broke a function");
     times.step("pad rows", || pad_rows(f));
     debug_assert_eq!(verify(f).map_err(|e| e.to_string()), Ok(()), "padded rows broke a function");
     times.step("expand math", || expand(f));

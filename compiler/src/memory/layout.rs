@@ -62,45 +62,43 @@ fn rows(outer: &[usize]) -> usize {
     }
 }
 
-/// The layouts of a module's variables, in order.
+/// The layouts of a module's variables, in order, by what its functions do with them: panels for the type of the second operand of a
+/// contraction whose columns become those of the result, unless something reads a variable of it that neither contracts nor walks through
+/// all elements in any order, as what looks rows up.
 pub fn choose(module: &Module) -> Vec<Layout> {
-    /// Whether kernels can walk through panels.
-    const HAS_PANELS: bool = false;
-    if !HAS_PANELS {
-        return vec![Layout::Rows; module.variables.len()];
-    }
-    by_use(module)
-}
-
-/// The layouts by what functions do with variables: panels for a type that a contraction reads, unless something reads a
-/// variable of it that neither contracts nor walks through all elements in any order, as what looks rows up.
-fn by_use(module: &Module) -> Vec<Layout> {
-    let (mut contracted, mut looked_up) = (HashSet::new(), HashSet::new());
+    let (mut multiplied, mut looked_up) = (HashSet::new(), HashSet::new());
     for function in module.functions.values() {
         let is_variable = |value| function.def(value).is_some_and(|node| node.op.traits().reads_variable);
         for node in function.nodes.values() {
-            let traits = node.op.traits();
-            if traits.elementwise || traits.view {
-                continue;
+            let (traits, operands) = (node.op.traits(), &node.operands);
+            let variables = operands.iter().copied().filter(|&value| is_variable(value));
+            let columns = |value| function.ty(value).shape.0.last();
+            if traits.contraction {
+                let keeps_columns =
+                    |value| node.results.iter().any(|&result| columns(result) == columns(value));
+                let second =
+                    operands.get(1).copied().filter(|&value| is_variable(value) && keeps_columns(value));
+                multiplied.extend(second.map(|value| function.ty(value)));
+            } else if !traits.elementwise && !traits.view {
+                looked_up.extend(variables.map(|value| function.ty(value)));
             }
-            let types = if traits.contraction { &mut contracted } else { &mut looked_up };
-            types.extend(
-                node.operands.iter().filter(|&&value| is_variable(value)).map(|&value| function.ty(value)),
-            );
         }
     }
-    let layout = |ty: &TensorType| match contracted.contains(ty) && !looked_up.contains(ty) && is_worth(ty) {
-        true => Layout::Panels,
-        false => Layout::Rows,
+    let layout = |ty: &TensorType| {
+        let shape = ty.shape.as_fixed();
+        let is_worth_it = shape.is_some_and(|shape| is_worth(ty.dtype, &shape));
+        match is_worth_it && multiplied.contains(ty) && !looked_up.contains(ty) {
+            true => Layout::Panels,
+            false => Layout::Rows,
+        }
     };
     module.variables.values().map(|variable| layout(&variable.ty)).collect()
 }
 
 /// Whether there are several panels of several rows, of the dtype that has kernels for them.
-fn is_worth(ty: &TensorType) -> bool {
-    let Some(shape) = ty.shape.as_fixed() else { return false };
-    let [outer @ .., n] = shape.as_slice() else { return false };
-    ty.dtype == DType::F32 && Layout::Panels.fits(&shape) && rows(outer) >= ROWS && *n >= 2 * PANEL
+pub(super) fn is_worth(dtype: DType, shape: &[usize]) -> bool {
+    let [outer @ .., n] = shape else { return false };
+    dtype == DType::F32 && Layout::Panels.fits(shape) && rows(outer) >= ROWS && *n >= 2 * PANEL
 }
 
 #[cfg(test)]
@@ -111,7 +109,7 @@ mod tests {
     fn in_panels(text: &str) -> Vec<String> {
         let module = Module::parse("t.bsm", text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         let module = crate::train::expand(&module).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let layouts = by_use(&module);
+        let layouts = choose(&module);
         assert_eq!(layouts.len(), module.variables.len());
         let variables = module.variables.values().zip(layouts);
         variables.filter(|(_, layout)| *layout == Layout::Panels).map(|(v, _)| v.name.clone()).collect()
@@ -157,6 +155,19 @@ func @f(%x: f32[N,8,8,4]) -> (y: f32[N,6,6,32]) {
   return %1
 }";
         assert_eq!(in_panels(filter), ["w"]);
+    }
+
+    #[test]
+    fn columns_that_are_summed_need_no_panels() {
+        let transposed = product("f32", 32, 48)
+            .replace("f32[N,32]", "f32[N,48]")
+            .replace("(y: f32[N,48])", "(y: f32[N,32])");
+        let transposed = transposed.replace("%x, %0", "%x, %0 {transpose_b=true}");
+        assert!(in_panels(&transposed).is_empty(), "{transposed}");
+        let first = product("f32", 32, 48)
+            .replace("%x: f32[N,32]", "%x: f32[48,8]")
+            .replace("f32[N,48]", "f32[32,8]");
+        assert!(in_panels(&first.replace("%x, %0", "%0, %x")).is_empty());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod copies;
 mod in_place;
 mod layout;
 mod order;
+mod panels;
 mod rows;
 
 pub use arena::{LiveRange, peak, place};
@@ -21,6 +22,7 @@ pub(crate) use in_place::loads_precede_stores;
 pub use layout::{Layout, PANEL, choose, stored_shape};
 pub use order::order;
 pub(crate) use order::{Pairs, pair_variables};
+pub use panels::store_in_panels;
 pub use rows::{pad_rows, pitch};
 
 use bessemer_runtime::abi::{StateHeader, align_up};

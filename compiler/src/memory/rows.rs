@@ -56,7 +56,8 @@ pub fn pad_rows(f: &mut KernelFunction) {
         f.buffers[id].pitch = padded;
     }
     for dense in copies {
-        copy(f, dense);
+        let pitch = pitch(f.buffers[dense].dtype, &most(&f.buffers[dense].shape));
+        copy(f, dense, pitch);
     }
 }
 
@@ -71,15 +72,15 @@ fn misfits(f: &KernelFunction) -> HashSet<BufferId> {
         .collect()
 }
 
-/// Lets a dense temporary stand for a variable or its next value, which is copied from or to it.
-fn copy(f: &mut KernelFunction, dense: BufferId) {
+/// Lets a dense temporary stand for a variable or its next value, which has a pitch and is copied from or to it; gives the variable.
+pub(super) fn copy(f: &mut KernelFunction, dense: BufferId, pitch: Option<usize>) -> BufferId {
     let buffer = &mut f.buffers[dense];
     let kind = std::mem::replace(&mut buffer.kind, BufferKind::Temp);
     let reads = matches!(kind, BufferKind::Variable(_));
     let buffer = buffer.clone();
     let (dtype, axes) = (buffer.dtype, buffer.shape.clone());
     let origin = vec![buffer.name.clone()];
-    let padded = f.buffers.push(Buffer { pitch: pitch(dtype, &most(&axes)), kind, ..buffer });
+    let padded = f.buffers.push(Buffer { pitch, kind, ..buffer });
     let (from, to) = if reads { (padded, dense) } else { (dense, padded) };
     let index: Vec<Affine> = (0..axes.len()).map(Affine::axis).collect();
     let b = BodyBuilder::new();
@@ -96,10 +97,11 @@ fn copy(f: &mut KernelFunction, dense: BufferId) {
     let body: Body = b.finish();
     let store = Store { value, buffer: to, index, indirect: None, add: false };
     let stage = Stage { axes: Vec::new(), fold: None, body, stores: vec![store] };
-    let name = format!("rows{}", padded.as_u32());
+    let name = format!("copy{}", padded.as_u32());
     let kernel = Kernel { name, axes, stages: vec![stage], schedule: Schedule::default(), origin };
     let position = if reads { 0 } else { f.kernels.len() };
     f.kernels.insert(position, kernel);
+    padded
 }
 
 #[cfg(test)]
@@ -169,9 +171,9 @@ mod tests {
         assert_eq!(f.buffers[BufferId::from_u32(2)].pitch, None);
         // Variables have the pitch of their type, whatever a function does with them: it takes a copy.
         let f = with_alias("buf0", "[8192]");
-        assert_eq!(f.kernels.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["rows5", "k0", "k1"]);
+        assert_eq!(f.kernels.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["copy5", "k0", "k1"]);
         let f = with_alias("buf1", "[16,8,64]");
-        assert_eq!(f.kernels.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["k0", "k1", "rows5"]);
+        assert_eq!(f.kernels.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["k0", "k1", "copy5"]);
         let next = f.buffers.values().find(|b| b.kind == BufferKind::Next(0));
         assert_eq!(next.and_then(|b| b.pitch), Some(528));
     }

@@ -137,6 +137,11 @@ impl StateLayout {
         self.variables.iter().map(|v| v.offset).collect()
     }
 
+    /// The layouts of the variables, in order.
+    pub fn layouts(&self) -> Vec<Layout> {
+        self.variables.iter().map(|v| v.layout).collect()
+    }
+
     /// Identifies the meaning of a state block: the hash of the lines `NAME : TYPE` of all variables, with ` in panels` behind
     /// those that are stored so. It is the same wherever and whenever it is computed.
     pub fn fingerprint(&self) -> u64 {
