@@ -53,6 +53,24 @@ impl FoldPlan<'_> {
         self.results(emission, points.len(), &kept)
     }
 
+    /// As [`part`](Self::part), coordinate by coordinate of the outermost axis of a fold of one partial result; before each of them there is what
+    /// `beside` emits.
+    pub(super) fn part_beside<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        points: &[Point<E::Word>],
+        span: Span<E::Word>,
+        kept: Vec<E::Value>,
+        beside: &mut dyn FnMut(&mut Emission<E>, E::Word),
+    ) -> Vec<E::Value> {
+        let (first, end) = emission.bounds(&span);
+        emission.count(first, end, 1, &kept, &mut |emission, counter, kept| {
+            beside(emission, counter);
+            let one = Span { start: Coord::counted(counter), length: Length::Known(1) };
+            self.part(emission, points, one, kept.to_vec())
+        })
+    }
+
     /// Emits the part of the fold for some coordinates of its outermost axis. Parts must come in order, and be multiples of
     /// the number of partial results.
     pub(super) fn part<E: VectorEmitter>(

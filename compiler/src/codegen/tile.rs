@@ -94,10 +94,12 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             Length::Known(length) => emission.times(self.spans[axis], length),
             _ => rows,
         });
+        let row_panel = Panel::new(emission, self, start, Side::Rows);
         let tiles = Tiles {
             code: self,
             panel: Panel::new(emission, self, start, Side::Columns),
-            row_panel: Panel::new(emission, self, start, Side::Rows),
+            rows_ahead: row_panel.is_none().then(|| RowsAhead::new(self)).flatten(),
+            row_panel,
             vector: self.vector(col_axis, lanes),
             rows,
             columns,
@@ -116,8 +118,8 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();
         let blocks = blocks_of_panels(self.stage, self.schedule, points);
         let ahead = is_alone.then(|| Ahead::new(self, columns, blocks, count)).flatten();
-        let rows_ahead = tiles.row_panel.is_none().then(|| RowsAhead::new(self)).flatten();
-        let mut on_tile = |emission: &mut Emission<E>, tile: &Tile<'_, E::Word>| match (&ahead, &rows_ahead) {
+        let rows_ahead = tiles.rows_ahead.as_ref();
+        let mut on_tile = |emission: &mut Emission<E>, tile: &Tile<'_, E::Word>| match (&ahead, rows_ahead) {
             (Some(ahead), _) => {
                 let mut ask = |emission: &mut Emission<E>, segment| {
                     ahead.ask(emission, &tile.points[0], segment, (tile.col, tile.width));
@@ -195,6 +197,7 @@ struct Tiles<'s, 'k, E: VectorEmitter> {
     panel: Option<Panel<'k, E::Word>>,
     /// That of the broadcast operand.
     row_panel: Option<Panel<'k, E::Word>>,
+    rows_ahead: Option<RowsAhead>,
     vector: Option<Vector>,
     /// Rows of a tile.
     rows: usize,
@@ -332,7 +335,15 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                     each(emission, Some((panel, part)), &mut |emission, tile| {
                         let Some(fold) = tile.fold() else { return };
                         let values = kept.load(emission, (fold, tile.points));
-                        let values = fold.part(emission, tile.points, part, values);
+                        let values = match &self.rows_ahead {
+                            Some(ahead) => {
+                                let mut ask = |emission: &mut Emission<E>, outer| {
+                                    ahead.ask(emission, &tile.points[0], outer)
+                                };
+                                fold.part_beside(emission, tile.points, part, values, &mut ask)
+                            }
+                            None => fold.part(emission, tile.points, part, values),
+                        };
                         kept.store(emission, (fold, tile.points), &values);
                     });
                 });
