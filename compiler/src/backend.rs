@@ -112,7 +112,8 @@ fn compile_function(
     Ok((func, describe(f, params, results, &plan, &tasks)))
 }
 
-/// The kernels as they are emitted: with variables in their layouts, rows padded and math functions expanded, in the order of execution, without copies
+/// The kernels as they are emitted: with variables in their layouts, rows padded and math functions expanded, in the order of
+/// execution, without copies
 /// of variables that are assigned in place, and scheduled.
 pub fn arrange(f: &mut KernelFunction, layouts: &[Layout], target: &Target, times: &mut StepTimes) {
     times.step("store in panels", || store_in_panels(f, layouts));

@@ -139,7 +139,7 @@ fn check_schedule(
             if rows == 0 || cols == 0 || cols % lanes != 0 {
                 return Err(format!("a tile of {rows} rows and {cols} columns does not fit {lanes} lanes"));
             }
-            let extents = most(&[kernel.axes.as_slice(), &stage.axes].concat());
+            let extents = most(&kernel.axes_of_points(stage));
             let joined =
                 Columns::new(stage, schedule, &extents).filter(|columns| columns.axis != columns.along);
             match joined {

@@ -1,7 +1,7 @@
 //! Columns of tiles that run along two axes as if these were one.
 //!
-//! Where an operand lies in panels, its columns are two axes of a kernel: one within a panel, as long as a row of a tile, and one from
-//! panel to panel. Tiles are then whole panels, of which any number may be one behind the other.
+//! Where an operand lies in panels, its columns are two axes of a kernel: one within a panel, as long as a row of a tile,
+//! and one from panel to panel. Tiles are then whole panels, of which any number may be one behind the other.
 
 use super::plan::{dependencies, fold_operands};
 use super::point::{Coord, Point};

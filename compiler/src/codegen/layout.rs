@@ -119,7 +119,7 @@ impl Layout {
         }
         let panels = kernel.stages.iter().enumerate().map(|(n, stage)| {
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
-            let extents = most(&[kernel.axes.as_slice(), &stage.axes].concat());
+            let extents = most(&kernel.axes_of_points(stage));
             PanelShape::new(stage, schedule, &extents).map_or(Some(0), PanelShape::bytes)
         });
         let panel = panels.collect::<Option<Vec<_>>>().map(|sizes| sizes.into_iter().max().unwrap_or(0));

@@ -53,8 +53,8 @@ impl FoldPlan<'_> {
         self.results(emission, points.len(), &kept)
     }
 
-    /// As [`part`](Self::part), coordinate by coordinate of the outermost axis of a fold of one partial result; before each of them there is what
-    /// `beside` emits.
+    /// As [`part`](Self::part), coordinate by coordinate of the outermost axis of a fold of one partial result; before each
+    /// of them there is what `beside` emits.
     pub(super) fn part_beside<E: VectorEmitter>(
         &self,
         emission: &mut Emission<E>,

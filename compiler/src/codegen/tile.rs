@@ -112,8 +112,8 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         let (outer, inner) = others.into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
             tiles.panel.as_ref().is_none_or(|panel| panel.depends & (1 << axis) != 0)
         });
-        // Where a panel serves many such points, what the next one is copied from is not much; panels in memory follow one another, which
-        // the processor foresees.
+        // Where a panel serves many such points, what the next one is copied from is not much; panels in memory follow one
+        // another, which the processor foresees.
         let is_alone = tiles.panel.as_ref().is_some_and(|panel| inner.is_empty() && !panel.shape.parts);
         let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();
         let blocks = blocks_of_panels(self.stage, self.schedule, points);

@@ -1,6 +1,6 @@
 //! Other axes for the same points.
 
-use super::{Affine, Axis, Guard, InstKind, Kernel, Stage};
+use super::{Affine, Axis, Extent, Guard, InstKind, Kernel, Stage};
 
 /// How axes are replaced.
 pub type AxisMap<'a> = &'a dyn Fn(Axis) -> Affine;
@@ -67,8 +67,20 @@ impl Stage {
 }
 
 impl Kernel {
-    /// Makes two axes of one: the outer one in its place, and behind it one with `inner` coordinates, of which its extent, which
-    /// is fixed, is a multiple. The axis is one of the kernel's, or of a stage's or its fold's as that stage numbers it. The order of elements in a fold stays the same.
+    /// Extents of the axes of a stage's points: the kernel's and its own.
+    pub fn axes_of_points(&self, stage: &Stage) -> Vec<Extent> {
+        [self.axes.as_slice(), &stage.axes].concat()
+    }
+
+    /// Extents of all axes that a stage numbers: the kernel's, its own and its fold's.
+    pub fn axes_of(&self, stage: &Stage) -> Vec<Extent> {
+        let fold = stage.fold.as_ref().map_or(&[][..], |fold| &fold.axes);
+        [self.axes.as_slice(), &stage.axes, fold].concat()
+    }
+
+    /// Makes two axes of one: the outer one in its place, and behind it one with `inner` coordinates, of which its extent,
+    /// which is fixed, is a multiple. The axis is one of the kernel's, or of a stage's or its fold's as that stage numbers it.
+    /// The order of elements in a fold stays the same.
     pub fn split_axis(&mut self, stage: usize, axis: Axis, inner: usize) {
         let map = |other: Axis| match other.cmp(&axis) {
             std::cmp::Ordering::Less => Affine::axis(other),
@@ -89,8 +101,8 @@ impl Kernel {
         axes.insert(position + 1, inner.into());
     }
 
-    /// Makes one axis of every two of the kernel's that are run along as one: where a step on the first is, in all that is read, written and
-    /// computed, as many steps on the second as that has.
+    /// Makes one axis of every two of the kernel's that are run along as one: where a step on the first is, in all that is
+    /// read, written and computed, as many steps on the second as that has.
     pub fn merge_axes(&mut self) {
         while let Some((outer, inner)) = self.mergeable() {
             let steps = self.axes[inner].most();

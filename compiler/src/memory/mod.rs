@@ -5,7 +5,7 @@
 //! share a byte. The value assigned to a variable takes the place of the old one where nobody can tell; else it
 //! lives in the arena and is copied when all kernels have run (it is *double-buffered*).
 //! [`order`] puts kernels into an order that makes both likely; [`drop_copies`] removes what assignment in place makes
-//! vain. Before all that, [`choose`] says in which [`Layout`] each variable is stored, and [`pad_rows`] keeps the rows of
+//! vain. Before all that, [`choose`] says in which [`Layout`] each variable is stored, and [`store_in_panels`] lets kernels see it so, and [`pad_rows`] keeps the rows of
 //! large matrices from competing for the same few sets of a cache.
 
 mod arena;

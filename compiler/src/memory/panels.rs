@@ -162,7 +162,7 @@ fn split(kernel: &Kernel, names: &HashSet<BufferId>) -> Result<Kernel, BufferId>
     let mut kernel = kernel.clone();
     loop {
         let wanted = kernel.stages.iter().enumerate().find_map(|(n, stage)| {
-            let extents = extents(&kernel, stage);
+            let extents = kernel.axes_of(stage);
             let mut wanted = accesses(stage).filter(|(buffer, ..)| names.contains(buffer)).filter_map(
                 |(buffer, index, is_plain)| match index.last() {
                     Some(column) if is_plain && is_split(column, &extents) => None,
@@ -180,12 +180,6 @@ fn split(kernel: &Kernel, names: &HashSet<BufferId>) -> Result<Kernel, BufferId>
             }
         }
     }
-}
-
-/// Extents of the kernel's, the stage's and the fold's axes.
-fn extents(kernel: &Kernel, stage: &Stage) -> Vec<Extent> {
-    let fold = stage.fold.as_ref().map_or(&[][..], |fold| &fold.axes);
-    [kernel.axes.as_slice(), &stage.axes, fold].concat()
 }
 
 const WIDTH: i64 = PANEL as i64;
@@ -235,8 +229,8 @@ fn in_panels(index: &[Affine], shape: &[usize]) -> Vec<Affine> {
     vec![panel, within]
 }
 
-/// Lets local buffers of a kernel have two axes where all accesses run along two of the kernel's axes as one, so that a worker can hold a
-/// part of them.
+/// Lets local buffers of a kernel have two axes where all accesses run along two of the kernel's axes as one, so that a
+/// worker can hold a part of them.
 fn split_locals(f: &mut KernelFunction, kernel: &mut Kernel) {
     let mut indices: SecondaryMap<BufferId, Vec<Vec<Affine>>> = SecondaryMap::new();
     each_access(kernel, &mut |buffer, index| {

@@ -72,7 +72,8 @@ fn misfits(f: &KernelFunction) -> HashSet<BufferId> {
         .collect()
 }
 
-/// Lets a dense temporary stand for a variable or its next value, which has a pitch and is copied from or to it; gives the variable.
+/// Lets a dense temporary stand for a variable or its next value, which has a pitch and is copied from or to it; gives the
+/// variable.
 pub(super) fn copy(f: &mut KernelFunction, dense: BufferId, pitch: Option<usize>) -> BufferId {
     let buffer = &mut f.buffers[dense];
     let kind = std::mem::replace(&mut buffer.kind, BufferKind::Temp);

@@ -121,7 +121,7 @@ pub(super) fn choose_chunks(
 
 /// Extents of the kernel's and a stage's axes.
 pub(super) fn of_stage(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
-    most(&[kernel.axes.as_slice(), &stage.axes].concat())
+    most(&kernel.axes_of_points(stage))
 }
 
 /// What chunks along an axis are multiples of: the columns of a tile; where vectors are along the axis, so many of them that

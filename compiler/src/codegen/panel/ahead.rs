@@ -35,8 +35,8 @@ pub(in crate::codegen) struct Ahead {
 }
 
 impl Ahead {
-    /// How to ask for the panels behind those of so many blocks of columns, where so many rows use them; `None` where it is not worth it, or
-    /// does not divide among the tiles.
+    /// How to ask for the panels behind those of so many blocks of columns, where so many rows use them; `None` where it is
+    /// not worth it, or does not divide among the tiles.
     pub(in crate::codegen) fn new<E: VectorEmitter>(
         code: &StageCode<'_, E>,
         columns: Columns,
@@ -119,8 +119,8 @@ impl Ahead {
 /// The most bytes that a fold reads of a row in one piece for the processor not to foresee what comes after it.
 const SHORT: usize = 256;
 
-/// How tiles ask for the rows of the next tile, where the elements of a row are in short pieces far apart: as those of an operand that lies
-/// in panels and is summed over its columns.
+/// How tiles ask for the rows of the next tile, where the elements of a row are in short pieces far apart: as those of an
+/// operand that lies in panels and is summed over its columns.
 pub(in crate::codegen) struct RowsAhead {
     accesses: Vec<FlatAccess>,
     fold_axis: Axis,

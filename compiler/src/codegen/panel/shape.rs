@@ -164,8 +164,8 @@ impl PanelShape {
     }
 }
 
-/// How many blocks of columns the rows of a tile run on over, in a stage whose points have these extents: those of a panel, or as many as
-/// stay in cache where nothing is packed and the operand lies in panels.
+/// How many blocks of columns the rows of a tile run on over, in a stage whose points have these extents: those of a panel,
+/// or as many as stay in cache where nothing is packed and the operand lies in panels.
 pub(crate) fn blocks_of_panels(stage: &Stage, schedule: &StageSchedule, extents: &[usize]) -> usize {
     if let Some(shape) = PanelShape::new(stage, schedule, extents) {
         return shape.blocks;

@@ -195,7 +195,7 @@ fn check_sharing(function: &KernelFunction, id: BufferId, touches: &[Touch<'_>],
             let same = |of: fn(&Affine, usize) -> i64| of(&t.index[d], axis) == of(&first[d], axis);
             same(|expr, axis| expr.factor(axis))
                 && same(|expr, _| expr.offset())
-                && tells(&t.index[d], axis, &all_extents(kernel, &kernel.stages[t.stage]))
+                && tells(&t.index[d], axis, &most(&kernel.axes_of(&kernel.stages[t.stage])))
                 && t.indirect.is_none_or(|i| i.axis != d)
         };
         let rank = function.buffers[id].shape.len();
@@ -211,8 +211,8 @@ fn check_sharing(function: &KernelFunction, id: BufferId, touches: &[Touch<'_>],
     }
 }
 
-/// Whether the value of an expression tells the coordinate on an axis, as a digit of it: what other terms add is a multiple of all that the
-/// axis adds, or less than one step of it.
+/// Whether the value of an expression tells the coordinate on an axis, as a digit of it: what other terms add is a multiple
+/// of all that the axis adds, or less than one step of it.
 fn tells(expr: &Affine, axis: usize, extents: &[usize]) -> bool {
     let step = expr.factor(axis);
     let all = step.saturating_mul(extents[axis] as i64);
@@ -223,10 +223,4 @@ fn tells(expr: &Affine, axis: usize, extents: &[usize]) -> bool {
             below = below.saturating_add(factor.saturating_mul(extents[other] as i64 - 1));
             factor > 0 && below < step
         })
-}
-
-/// Extents of the kernel's, the stage's and the fold's axes.
-fn all_extents(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
-    let fold = stage.fold.as_ref().map_or(&[][..], |fold| &fold.axes);
-    most(&[kernel.axes.as_slice(), &stage.axes, fold].concat())
 }
