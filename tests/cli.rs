@@ -168,7 +168,7 @@ fn every_stage_is_shown() {
     stage("differentiated", &["func @step(%x: f32[N,4])", "assign @w, ", "func @init()"]);
     stage("optimised", &["func @step(%x: f32[100,4])"]);
     stage("kernels", &["kernels @step {", "acc0 = dot", "; k"]);
-    stage("memory", &["without reuse", "lower bound", "@step at batch size 100"]);
+    stage("memory", &["without reuse", "lower bound", "for each thread", "@step at batch size 100"]);
     stage("clif", &["; tiny_step", "function u0:", "return"]);
     stage("asm", &["tiny_step:", "block0:"]);
     let one = prints(

@@ -7,7 +7,7 @@ use bessemer::Error;
 use bessemer::compile::{Lowered, Model};
 use bessemer::compiler::listing;
 use bessemer::compiler::lower::lower;
-use bessemer::compiler::program::{Entry, MemoryReport};
+use bessemer::compiler::program::Entry;
 use bessemer::compiler::schedule;
 use bessemer::graph::{Function, Module};
 use bessemer::initializers;
@@ -124,7 +124,7 @@ fn show(args: &Args, module: &Module, model: &Model, function: &Function) -> Res
             of_cranelift.map(|l| format!("; {}\n{}\n", l.symbol, l.clif)).collect()
         }
         Some(Stage::Asm) => listings.iter().map(|l| format!("{}:\n{}\n", l.symbol, l.assembly)).collect(),
-        Some(Stage::Memory) => memory(&entry.name, args.batch, &entry.memory),
+        Some(Stage::Memory) => memory(entry, args.batch),
         _ => {
             let codegen = compiled.times.0.iter().map(|(step, time)| (*step, time.as_micros() as u64));
             let times = lowered.report.steps.iter().map(|s| (s.name, s.microseconds)).chain(codegen);
@@ -267,12 +267,14 @@ fn nodes(written: &Module, prepared: &Module, function: &Function) -> Table {
 /// Of what is alive at the peak, so much is shown; the rest is summed up.
 const HOLDERS: usize = 24;
 
-/// How an entry point uses its arena.
-fn memory(entry: &str, batch: usize, report: &MemoryReport) -> String {
+/// How an entry point uses its arena, and how much its threads have beside it.
+fn memory(entry: &Entry, batch: usize) -> String {
+    let report = &entry.memory;
     let mut table = Table::new(&[("arena", Align::Left), ("bytes", Align::Right)]);
     table.row(["without reuse".into(), grouped(report.without_reuse_bytes as u64)]);
     table.row(["with reuse".into(), grouped(report.arena_bytes as u64)]);
     table.row(["lower bound".into(), grouped(report.peak_bytes as u64)]);
+    table.row(["beside it, for each thread".into(), grouped(entry.worker_bytes as u64)]);
     let peak = format!("alive at the peak, {}", report.peak_kernel);
     let mut holders = Table::new(&[
         (&peak, Align::Left),
@@ -299,7 +301,7 @@ fn memory(entry: &str, batch: usize, report: &MemoryReport) -> String {
         let none = String::new;
         holders.row([format!("{count} more"), none(), grouped(bytes as u64), none(), none(), none()]);
     }
-    let mut text = format!("@{entry} at batch size {batch}\n\n{table}\n{holders}");
+    let mut text = format!("@{} at batch size {batch}\n\n{table}\n{holders}", entry.name);
     if !report.copied.is_empty() {
         text.push_str("\n  variables that cannot be assigned in place, and are copied at the end\n");
         for name in &report.copied {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cranelift_entity::EntityRef;
 
-use super::layout::LocalPlace;
+use super::locals::LocalPlace;
 use super::task::Task;
 use crate::kernel::{BufferId, InstKind, Kernel};
 

@@ -3,24 +3,14 @@
 use cranelift_entity::SecondaryMap;
 
 use super::access::Placement;
+use super::locals::{LocalPlace, place_locals};
 use super::panel::PanelShape;
 use crate::kernel::{
-    Affine, Axis, Body, BufferId, BufferKind, InstKind, Kernel, KernelFunction, StageSchedule, most,
+    Affine, Body, BufferId, BufferKind, InstKind, Kernel, KernelFunction, Stage, StageSchedule, most,
 };
-use crate::types::dense_strides;
 
 /// Sizes in scratch are rounded up to this, so that nothing there shares a cache line.
-const ALIGN: usize = bessemer_runtime::abi::ALIGN;
-
-/// A local buffer in the scratch of a worker.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LocalPlace {
-    pub(super) buffer: BufferId,
-    /// Bytes from the start of the worker's scratch.
-    pub(super) offset: usize,
-    /// Axes of the kernel that the buffer holds a part of only, each with the bytes for one coordinate.
-    pub(super) parts: Vec<(Axis, i64)>,
-}
+pub(super) const ALIGN: usize = bessemer_runtime::abi::ALIGN;
 
 /// Where everything is.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +25,11 @@ pub(super) struct Layout {
     pub(super) worker_bytes: usize,
 }
 
+/// Why a kernel has no layout.
+const TOO_LARGE: &str = "its scratch exceeds the address space: give it smaller chunks";
+
 /// One access of a buffer: its coordinates, and the axis of the buffer to which an index that is data is added.
-type Use<'k> = (BufferId, &'k [Affine], Option<usize>);
+pub(super) type Use<'k> = (BufferId, &'k [Affine], Option<usize>);
 
 fn loads(body: &Body) -> impl Iterator<Item = Use<'_>> {
     body.insts.values().filter_map(|inst| match &inst.kind {
@@ -45,16 +38,11 @@ fn loads(body: &Body) -> impl Iterator<Item = Use<'_>> {
     })
 }
 
-/// Every access of a kernel, stage by stage, with whether it writes.
-fn uses(kernel: &Kernel) -> Vec<(Use<'_>, bool)> {
-    let mut uses = Vec::new();
-    for stage in &kernel.stages {
-        let bodies = stage.fold.iter().map(|f| &f.body).chain([&stage.body]);
-        uses.extend(bodies.flat_map(loads).map(|u| (u, false)));
-        let stores = stage.stores.iter();
-        uses.extend(stores.map(|s| ((s.buffer, s.index.as_slice(), s.indirect.map(|i| i.axis)), true)));
-    }
-    uses
+/// Every access of a stage, with whether it writes.
+pub(super) fn uses_of(stage: &Stage) -> impl Iterator<Item = (Use<'_>, bool)> {
+    let bodies = stage.fold.iter().map(|f| &f.body).chain([&stage.body]);
+    let stores = stage.stores.iter().map(|s| (s.buffer, s.index.as_slice(), s.indirect.map(|i| i.axis)));
+    bodies.flat_map(loads).map(|u| (u, false)).chain(stores.map(|u| (u, true)))
 }
 
 /// The buffer whose bytes a buffer has.
@@ -69,50 +57,29 @@ fn root(function: &KernelFunction, mut buffer: BufferId) -> BufferId {
     buffer
 }
 
-/// The axis of a local buffer that is stored in part only: all its accesses are at just this axis of the kernel there.
-fn held_axis(uses: &[(Use<'_>, bool)], buffer: BufferId, rank: usize, axis: Axis) -> Option<usize> {
-    (0..rank).find(|&d| {
-        uses.iter().all(|((used, index, indirect), _)| {
-            *used != buffer || (index[d].as_axis() == Some(axis) && *indirect != Some(d))
-        })
-    })
-}
-
 impl Layout {
     /// The layout for a kernel.
     ///
     /// # Errors
     /// Why it has none: scratch would exceed the address space.
     pub(super) fn new(function: &KernelFunction, kernel: &Kernel) -> Result<Layout, String> {
-        let uses = uses(kernel);
+        let uses: Vec<_> = kernel.stages.iter().flat_map(uses_of).collect();
         let written: Vec<BufferId> =
             uses.iter().filter(|u| u.1).map(|((buffer, ..), _)| root(function, *buffer)).collect();
         let mut layout = Layout::default();
+        let (locals, bytes) = place_locals(function, kernel, &kernel.schedule).ok_or(TOO_LARGE)?;
+        layout.worker_bytes = bytes;
+        for (place, strides) in locals {
+            let dtype = function.buffers[place.buffer].dtype;
+            layout.placements[place.buffer] = Placement::new(dtype, &strides, false);
+            layout.locals.push(place);
+        }
         let mut seen = Vec::new();
         for &((buffer, ..), _) in &uses {
-            if seen.contains(&buffer) {
-                continue;
-            }
-            seen.push(buffer);
             let data = &function.buffers[buffer];
-            let read_only = !written.contains(&root(function, buffer));
-            let mut shape = most(&data.shape);
-            if matches!(data.kind, BufferKind::Local) {
-                let mut held = Vec::new();
-                for (axis, size) in kernel.schedule.parts() {
-                    if let Some(d) = held_axis(&uses, buffer, shape.len(), axis) {
-                        shape[d] = shape[d].min(size);
-                        held.push((axis, d));
-                    }
-                }
-                let placement = Placement::new(data.dtype, &dense_strides(&shape), read_only);
-                let parts = held.into_iter().map(|(axis, d)| (axis, placement.strides[d])).collect();
-                let bytes =
-                    shape.iter().try_fold(data.dtype.bytes(), |bytes, &extent| bytes.checked_mul(extent));
-                let offset = layout.reserve(bytes)?;
-                layout.locals.push(LocalPlace { buffer, offset, parts });
-                layout.placements[buffer] = placement;
-            } else {
+            if !matches!(data.kind, BufferKind::Local) && !seen.contains(&buffer) {
+                seen.push(buffer);
+                let read_only = !written.contains(&root(function, buffer));
                 layout.placements[buffer] = Placement::new(data.dtype, &data.strides(), read_only);
                 layout.framed.push(buffer);
             }
@@ -134,7 +101,7 @@ impl Layout {
             .and_then(|bytes| bytes.checked_next_multiple_of(ALIGN))
             .and_then(|bytes| offset.checked_add(bytes))
             .filter(|&bytes| bytes <= isize::MAX as usize)
-            .ok_or("its scratch exceeds the address space: give it smaller chunks")?;
+            .ok_or(TOO_LARGE)?;
         Ok(offset)
     }
 }

@@ -171,7 +171,8 @@ pub fn cost(inst: &Inst) -> usize {
     }
 }
 
-/// Whether inlining computes next to nothing more often, or little that is cheaper than what reading costs. A reduction
+/// Whether inlining computes next to nothing more often, or little that is cheaper than what reading costs, as is, however
+/// often, what is made of coordinates alone: which positions a causal mask hides. A reduction
 /// that is cut into chunks has a few more points than elements.
 fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut Report) -> bool {
     let few_more = producer.elements / 8;
@@ -193,7 +194,8 @@ fn pays(f: &KernelFunction, producer: &Producer, readers: &[usize], report: &mut
     }
     let repeated = |points: usize| points.saturating_sub(producer.elements.max(1)) > few_more;
     let cheap = producer.cost <= 2 && producer.large_loads <= 1;
-    if !repeated(total) || cheap && !repeated(most) {
+    let reads_nothing = producer.cost <= 2 && producer.shapes.is_empty() && producer.elements > 1;
+    if !repeated(total) || cheap && !repeated(most) || reads_nothing {
         return true;
     }
     let why = if repeated(most) {

@@ -5,7 +5,7 @@ use cranelift_entity::EntityRef;
 use super::CHUNK_CYCLES;
 use super::cost::Model;
 use super::tile::joined_rows;
-use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands};
+use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes};
 use crate::kernel::{
     Axis, BufferKind, Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most,
 };
@@ -16,6 +16,10 @@ const MAX_CHUNKS: usize = 64;
 const FEW_CHUNKS: usize = 8;
 /// Bytes of local buffers of a chunk that stay in the second-level cache.
 const LOCAL_BYTES: usize = 256 << 10;
+/// Bytes of local buffers of a chunk that stay in a cache that is near enough for contractions, which use each of them often.
+const SLICE_BYTES: usize = 1 << 20;
+/// Rows of a slice for which packing what they share takes little of the time.
+const SLICE_ROWS: usize = 64;
 /// Rows of a chunk for which packing a panel is worth it: that takes as long as a few of them.
 const ROWS_PER_PANEL: usize = 640;
 /// Rows of a chunk that are better than one thread, where nothing else can be cut.
@@ -42,7 +46,7 @@ pub(super) fn choose_chunks(
         few @ ..FEW_CHUNKS => 1 << few.ilog2(),
         many => many,
     };
-    let (bytes, extents) = (local_bytes(f, kernel), most(&kernel.axes));
+    let (bytes, extents) = (whole_bytes(f, kernel), most(&kernel.axes));
     let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
     // Of so many coordinates, about, and about equal.
     let cut_evenly = |axis: Axis, least: usize| {
@@ -192,30 +196,59 @@ pub(super) fn choose_each(f: &KernelFunction, kernel: &Kernel, schedule: &mut Sc
     let is_cut = |axis: Axis| schedule.chunks.is_some_and(|chunks| chunks.axis == axis);
     let axes = (0..kernel.axes.len()).filter(|&axis| kernel.axes[axis].most() > 1 && !is_cut(axis));
     for axis in axes.filter(|&axis| !is_inner(axis)).collect::<Vec<_>>() {
-        if held_bytes(f, kernel, schedule) > LOCAL_BYTES {
+        if local_bytes(f, kernel, schedule) > LOCAL_BYTES {
             schedule.each.push(axis);
         }
     }
 }
 
-/// Bytes of the local buffers of a kernel, of which a worker holds what its schedule says at a time.
-fn held_bytes(f: &KernelFunction, kernel: &Kernel, schedule: &Schedule) -> usize {
-    let stores = kernel.stages.iter().flat_map(|stage| &stage.stores);
-    let locals = stores.filter(|store| matches!(f.buffers[store.buffer].kind, BufferKind::Local));
-    // What several stages store in parts counts several times.
-    let bytes = locals.map(|store| {
-        schedule.parts().fold(f.buffers[store.buffer].bytes(), |bytes, (axis, size)| {
-            match store.index.iter().any(|expr| expr.as_axis() == Some(axis)) {
-                true => bytes.div_ceil(kernel.axes[axis].most().max(1)) * size,
-                false => bytes,
-            }
-        })
+/// Cuts slices that no cache holds: where what stages leave for one another is more than [`SLICE_BYTES`], though all axes that can
+/// be are run for single indices, chunks are along rows or columns of tiles instead, as many as keep it below that but
+/// [`SLICE_ROWS`] at least, so that what is packed for them serves enough of them. Chunks are about equally long.
+pub(super) fn cut_slices(f: &KernelFunction, kernel: &Kernel, schedule: &mut Schedule) {
+    let held = local_bytes(f, kernel, schedule);
+    if held <= SLICE_BYTES {
+        return;
+    }
+    let mut least = held / 2;
+    for axis in 0..kernel.axes.len() {
+        let extent = kernel.axes[axis].most();
+        let unit = chunk_unit(kernel, &schedule.stages, axis).max(rows_of_tiles(schedule, axis));
+        let rows = SLICE_ROWS.next_multiple_of(unit);
+        if extent <= rows {
+            continue;
+        }
+        let cut = |block: usize| {
+            let count = match extent.div_ceil(block) {
+                few @ ..FEW_CHUNKS => few.next_power_of_two(),
+                many => many,
+            };
+            let block = extent.div_ceil(count).next_multiple_of(unit);
+            let chunks = Some(Chunks { axis, block });
+            let mut cut = Schedule { chunks, each: vec![], ..schedule.clone() };
+            choose_each(f, kernel, &mut cut);
+            let bytes = local_bytes(f, kernel, &cut);
+            (cut, bytes)
+        };
+        let (_, bytes) = cut(rows);
+        let (cut, bytes) = cut((SLICE_BYTES / bytes.max(1)).max(1) * rows);
+        if bytes < least {
+            (*schedule, least) = (cut, bytes);
+        }
+    }
+}
+
+/// Rows of the largest tile whose rows are along an axis; 1 if there is none.
+fn rows_of_tiles(schedule: &Schedule, axis: Axis) -> usize {
+    let rows = schedule.stages.iter().map(|stage| match *stage {
+        StageSchedule::Tile { row_axis, rows, .. } if row_axis == axis => rows,
+        _ => 1,
     });
-    bytes.fold(0, usize::saturating_add)
+    rows.max().unwrap_or(1)
 }
 
 /// Bytes that all local buffers of a kernel would take if it ran as one chunk.
-fn local_bytes(f: &KernelFunction, kernel: &Kernel) -> usize {
+fn whole_bytes(f: &KernelFunction, kernel: &Kernel) -> usize {
     let stored = |stage: &Stage| stage.stores.iter().map(|s| s.buffer).collect::<Vec<_>>();
     let mut locals: Vec<_> = kernel.stages.iter().flat_map(stored).collect();
     locals.sort();

@@ -18,7 +18,7 @@ pub use explain::explain;
 
 use crate::codegen::{Columns, Target, check};
 use crate::kernel::{Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule};
-use chunks::{choose_chunks, choose_each};
+use chunks::{choose_chunks, choose_each, cut_slices};
 use cost::{Leaf, Model};
 use tile::TileCost;
 
@@ -78,12 +78,14 @@ fn schedule_kernel(
         stages.push(schedule);
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
-    for (stage, schedule) in kernel.stages.iter().zip(&mut stages) {
+    let mut schedule = Schedule { chunks, each: vec![], threads: false, stages };
+    choose_each(f, kernel, &mut schedule);
+    cut_slices(f, kernel, &mut schedule);
+    let chunks = schedule.chunks;
+    for (stage, schedule) in kernel.stages.iter().zip(&mut schedule.stages) {
         pack_rows_for_blocks(kernel, stage, schedule, chunks);
     }
-    let threads = options.threads && chunks.is_some() && cycles >= two_threads_pay(written);
-    let mut schedule = Schedule { chunks, each: vec![], threads, stages };
-    choose_each(f, kernel, &mut schedule);
+    schedule.threads = options.threads && chunks.is_some() && cycles >= two_threads_pay(written);
     schedule
 }
 
