@@ -244,7 +244,9 @@ impl<'k, W: Copy> Panel<'k, W> {
             let (address, offset) = self.access.address(&mut emission.e, &emission.bases, point, None);
             let before = start as i64 * (self.shape.column_bytes() - self.shape.dtype.bytes() as i64);
             let (address, offset) = near(&mut emission.e, address, i64::from(offset) + before);
-            emission.e.store(ty, plan.active(), value, address, offset);
+            // Blocks of whole vectors have room for the lanes behind the last column.
+            let active = if self.size.is_multiple_of(ty.lanes) { ty.lanes } else { plan.active() };
+            emission.e.store(ty, active, value, address, offset);
         }
     }
 }

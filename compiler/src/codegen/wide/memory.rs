@@ -148,26 +148,37 @@ impl WideEmitter {
         if matches!(ty.dtype, DType::U8 | DType::Bool) {
             return self.store_bytes(ty, active, value, memory);
         }
-        let layout = self.layout(ty);
-        let Layout { lane, view } = layout;
-        let inst = match self.level {
+        let Layout { lane, view } = self.layout(ty);
+        match self.level {
             Level::Avx512 => {
                 let mask = self.first_lanes(ty, active);
                 let family = if lane == 4 { opcodes::STORE_PS } else { opcodes::STORE_PD };
-                Inst::bare(family.at(self.level, view)).memory(memory).reg(value, view).masked(mask, false)
+                let inst = Inst::bare(family.at(self.level, view)).memory(memory).reg(value, view);
+                self.r.store(inst.masked(mask, false));
             }
-            Level::Avx2 => {
-                let mask = self.first_bytes(layout, active);
-                let opcode = match (lane, view) {
-                    (4, View::Xmm) => Opcode::VEX_Vmaskmovps_m128_xmm_xmm,
-                    (4, _) => Opcode::VEX_Vmaskmovps_m256_ymm_ymm,
-                    (_, View::Xmm) => Opcode::VEX_Vmaskmovpd_m128_xmm_xmm,
-                    _ => Opcode::VEX_Vmaskmovpd_m256_ymm_ymm,
-                };
-                Inst::bare(opcode).memory(memory).reg(mask, view).reg(value, view)
+            Level::Avx2 => self.store_pieces(view, lane * active, value, memory),
+        }
+    }
+
+    /// The first so many bytes of a register, a multiple of 4, by pieces of 16, 8 and 4 (AVX2): a masked store takes some
+    /// processors as long as ten others.
+    fn store_pieces(&mut self, view: View, count: usize, value: Reg, memory: Memory) {
+        for (quarter, start) in (0..count).step_by(16).enumerate() {
+            let (value, end) = (self.quarter(view, value, quarter), count.min(start + 16));
+            let mut at = start;
+            for (size, opcode) in [
+                (16, opcodes::STORE_PS.at(self.level, View::Xmm)),
+                (8, opcodes::STORE_SCALAR_SD.at(self.level)),
+                (4, Opcode::VEX_Vpextrd_rm32_xmm_imm8),
+            ] {
+                if end - at >= size {
+                    let memory = Memory { offset: memory.offset + at as i32, ..memory };
+                    let inst = Inst::bare(opcode).memory(memory).reg(value, View::Xmm);
+                    self.r.store(if size == 4 { inst.number(((at - start) / size) as i64) } else { inst });
+                    at += size;
+                }
             }
-        };
-        self.r.store(inst);
+        }
     }
 
     fn store_bytes(&mut self, ty: VectorType, active: usize, value: Reg, memory: Memory) {
