@@ -220,6 +220,7 @@ impl Encoder<'_> {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Inst(ref inst) => self.inst(inst),
+            Step::Copy { to, from } if self.number(to) == self.number(from) => {}
             Step::Copy { to, from } => {
                 let (data, source) = (self.code.regs[to], self.code.regs[from]);
                 let (opcode, view) = match data.class {
