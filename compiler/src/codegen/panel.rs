@@ -4,8 +4,12 @@
 //! as stay in the second-level cache while all rows use them: each tile of rows runs on from block to block, so that what
 //! it reads of its own operand comes from far away once for all of them. Where the fold has more elements, it is run in
 //! parts, and between two parts the accumulators of some rows are kept in memory ([`kept`]); the order of additions stays
-//! the same. While the tiles use a panel, memory is asked for what the next one is copied from ([`ahead`]). The panel of
-//! the broadcast operand has the rows of a few tiles, one behind the other: as many as whole lines of the cache have.
+//! the same. While the tiles use a panel, memory is asked for what the next one is copied from ([`ahead`]).
+//!
+//! The panel of the broadcast operand has the rows of some tiles, one behind the other: as many as whole lines of the cache have.
+//! Where there is one, it is what stays in the second-level cache. A block of columns then stays in the first-level cache for
+//! all rows of it, and the panel of the columns may come from farther away (Goto and van de Geijn, "Anatomy of
+//! High-Performance Matrix Multiplication", 2008).
 
 mod ahead;
 mod kept;
@@ -25,8 +29,8 @@ use super::stage::StageCode;
 use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
 pub(super) use ahead::{Ahead, RowsAhead};
 pub(super) use kept::Kept;
+pub(super) use shape::PanelShape;
 pub(crate) use shape::blocks_of_panels;
-pub(super) use shape::{KEPT_ROWS, PanelShape};
 
 use crate::tensor::Scalar;
 use crate::types::dense_strides;

@@ -12,12 +12,15 @@ use super::columns::Columns;
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan};
 use super::loops::{Emission, Length, Span};
-use super::panel::{Ahead, KEPT_ROWS, Kept, Panel, RowsAhead, blocks_of_panels};
+use super::panel::{Ahead, Kept, Panel, RowsAhead, blocks_of_panels};
 use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::rows::joined;
 use super::stage::{LeafPlan, StageCode};
 use crate::kernel::{Affine, Axis, BufferId, StageSchedule};
+
+/// The first coordinate of a block, and how many it has.
+type Block<W> = (Coord<W>, usize);
 
 /// Coordinates of an axis.
 type Along<W> = (Axis, Span<W>);
@@ -256,39 +259,62 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                 panel.pack(emission, self.code, &point, (first, count), part);
             }
             let rows = Span { start: first, length: Length::Known(count) };
-            emission.blocks(&rows, self.rows, &mut |emission, row, height| {
-                if let Some((panel, (_, part))) = row_panel {
-                    panel.place(emission, first, row, part.start);
-                }
-                let step = self.columns.steps(self.cols);
-                emission.blocks(&columns, step, &mut |emission, col, steps| {
-                    let width = steps * self.columns.each;
-                    // A single block is where it was packed.
-                    if let Some((panel, part)) = place.filter(|(panel, _)| panel.shape.blocks > 1) {
-                        panel.place(emission, columns.start, col, part.start);
-                    }
-                    let pieces = pieces(self.code.vectors, self.vector, width);
-                    // A panel has whole vectors, so what fills none is multiplied beside those that are full.
-                    let together = place.is_some() && pieces.iter().all(|piece| piece.vector.is_some());
-                    for pieces in pieces.chunks(if together { pieces.len() } else { 1 }) {
-                        let (mut points, mut ends) = (Vec::new(), Vec::new());
-                        ends.extend(pieces.iter().map(|piece| (self.plan(piece.vector), Vec::new())));
-                        for r in 0..height {
-                            for (piece, (_, chosen)) in pieces.iter().zip(&mut ends) {
-                                for c in piece.offsets() {
-                                    let mut point = point.clone();
-                                    point[row_axis] = row.plus(r as i64);
-                                    self.columns.put(&mut point, col, c);
-                                    chosen.push(points.len());
-                                    points.push(point);
-                                }
-                            }
-                        }
-                        on_tile(emission, &Tile { points: &points, ends: &ends, col, width });
-                    }
-                });
-            });
+            let step = self.columns.steps(self.cols);
+            let mut on_tile = |emission: &mut Emission<E>, rows, block| {
+                self.tile(emission, point, (row_axis, rows), (block, columns), place, on_tile);
+            };
+            match row_panel {
+                // A block of columns stays in the nearest cache for all tiles of the panel of rows.
+                Some((panel, (_, part))) => emission.blocks(&columns, step, &mut |emission, col, steps| {
+                    emission.blocks(&rows, self.rows, &mut |emission, row, height| {
+                        panel.place(emission, first, row, part.start);
+                        on_tile(emission, (row, height), (col, steps));
+                    });
+                }),
+                // What a tile reads of rows does so for all blocks of columns.
+                None => emission.blocks(&rows, self.rows, &mut |emission, row, height| {
+                    emission.blocks(&columns, step, &mut |emission, col, steps| {
+                        on_tile(emission, (row, height), (col, steps));
+                    });
+                }),
+            }
         });
+    }
+
+    /// Runs `on_tile` for a tile of so many rows and steps of columns, or for each kind of vectors that covers some of it.
+    fn tile(
+        &self,
+        emission: &mut Emission<E>,
+        point: &Point<E::Word>,
+        (row_axis, (row, height)): (Axis, Block<E::Word>),
+        ((col, steps), all): (Block<E::Word>, Span<E::Word>),
+        place: Place<'_, 'k, E::Word>,
+        on_tile: OnTile<'_, E>,
+    ) {
+        let width = steps * self.columns.each;
+        // A single block is where it was packed.
+        if let Some((panel, part)) = place.filter(|(panel, _)| panel.shape.blocks > 1) {
+            panel.place(emission, all.start, col, part.start);
+        }
+        let pieces = pieces(self.code.vectors, self.vector, width);
+        // A panel has whole vectors, so what fills none is multiplied beside those that are full.
+        let together = place.is_some() && pieces.iter().all(|piece| piece.vector.is_some());
+        for pieces in pieces.chunks(if together { pieces.len() } else { 1 }) {
+            let (mut points, mut ends) = (Vec::new(), Vec::new());
+            ends.extend(pieces.iter().map(|piece| (self.plan(piece.vector), Vec::new())));
+            for r in 0..height {
+                for (piece, (_, chosen)) in pieces.iter().zip(&mut ends) {
+                    for c in piece.offsets() {
+                        let mut point = point.clone();
+                        point[row_axis] = row.plus(r as i64);
+                        self.columns.put(&mut point, col, c);
+                        chosen.push(points.len());
+                        points.push(point);
+                    }
+                }
+            }
+            on_tile(emission, &Tile { points: &points, ends: &ends, col, width });
+        }
     }
 
     /// Emits some columns, for as many rows at a time as accumulators are kept for, one part of the fold after the other.
@@ -302,9 +328,10 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
     ) {
         let (row_axis, all_rows) = self.all_rows;
         // Whole tiles, as far as one fits.
-        let kept_rows = KEPT_ROWS - KEPT_ROWS % self.rows.min(KEPT_ROWS);
+        let most = panel.shape.kept_rows;
+        let kept_rows = most - most % self.rows.min(most);
         // What rows leave room for: some coordinates of the axes around them.
-        let mut room = KEPT_ROWS / all_rows.length.most().clamp(1, KEPT_ROWS);
+        let mut room = most / all_rows.length.most().clamp(1, most);
         let mut steps = Vec::new();
         for (_, span) in inner.iter().rev() {
             let step = span.length.most().min(room);

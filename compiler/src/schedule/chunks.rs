@@ -7,7 +7,7 @@ use super::cost::Model;
 use super::tile::joined_rows;
 use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes};
 use crate::kernel::{
-    Axis, BufferKind, Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most,
+    Axis, BufferKind, Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most, points,
 };
 
 /// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
@@ -26,6 +26,10 @@ const ROWS_PER_PANEL: usize = 640;
 const FEW_ROWS: usize = 64;
 /// What reading, or packing, the rows of a tile anew for each block of columns adds to its time.
 const AGAIN: [f64; 2] = [0.03, 0.4];
+/// Cycles that each row of a chunk takes longer for the cache line at its end that the next chunk writes too.
+const SHARED_LINE: f64 = 10.0;
+/// Multiplications and additions of vectors in a cycle.
+const MULTIPLIED: f64 = 2.0;
 /// Chunks for which threads that are not equally fast wait for one another.
 const TAIL: f64 = 0.5;
 /// Chunks along a less suitable axis must be so many times as even.
@@ -107,7 +111,8 @@ pub(super) fn choose_chunks(
         let held = blocks / bytes.div_ceil(LOCAL_BYTES).max(1);
         let limit = panel.min(blocks.div_ceil(2)).min(held).max(1);
         let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, steps * group)?)));
-        let worth = |&(group, chunks): &(usize, Chunks)| worth(schedule, extents[axis], chunks.block, group);
+        let worth =
+            |&(group, chunks): &(usize, Chunks)| worth((stage, schedule), extents[axis], chunks.block, group);
         let best = groups.max_by(|a, b| worth(a).total_cmp(&worth(b)));
         best.map(|(_, chunks)| chunks)
     });
@@ -160,10 +165,14 @@ fn repacks(stage: &Stage, schedule: &StageSchedule, axis: Axis) -> bool {
 }
 
 /// What chunks of so many coordinates of the columns' axis are worth, of `group` blocks each: what is read of rows serves all
-/// blocks of a chunk, but threads that share many chunks wait less for one another.
-fn worth(schedule: &StageSchedule, extent: usize, block: usize, group: usize) -> f64 {
-    let again = match schedule {
-        StageSchedule::Tile { pack: Packed::Both, .. } => AGAIN[1],
+/// blocks of a chunk, and rows that are written end less often, but threads that share many chunks wait less for one another.
+fn worth((stage, schedule): (&Stage, &StageSchedule), extent: usize, block: usize, group: usize) -> f64 {
+    let again = match (schedule, &stage.fold) {
+        (StageSchedule::Tile { pack: Packed::Both, .. }, _) => AGAIN[1],
+        (&StageSchedule::Tile { cols, lanes, .. }, Some(fold)) => {
+            let row = points(&fold.axes) as f64 * cols.div_ceil(lanes) as f64 / MULTIPLIED;
+            AGAIN[0] + SHARED_LINE / row.max(1.0)
+        }
         _ => AGAIN[0],
     };
     let count = extent.div_ceil(block) as f64;

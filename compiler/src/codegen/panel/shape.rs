@@ -13,8 +13,18 @@ const PANEL_BYTES: usize = 16 << 10;
 const WIDE_PANEL_BYTES: usize = 320 << 10;
 /// Blocks of columns that a panel has before it has more elements of the fold.
 const BLOCKS: usize = 4;
-/// Rows whose accumulators are kept between two parts of a fold.
-pub(in crate::codegen) const KEPT_ROWS: usize = 256;
+/// Bytes of a panel beside panels of rows: it comes from the cache that cores share, a block at a time.
+const FAR_PANEL_BYTES: usize = 512 << 10;
+/// Bytes of one block of such a panel, which all tiles of a panel of rows read.
+const NEAR_BLOCK_BYTES: usize = 48 << 10;
+/// Rows whose accumulators are kept between two parts of a fold, beside a panel in a near cache, and beside one in a far one.
+const KEPT_ROWS: [usize; 2] = [256, 1024];
+/// Lines of the cache that a panel of rows has of each element of the fold, if it is no larger than this: the fewer, the more
+/// pages are visited for the same bytes.
+const ROW_LINES: (usize, usize) = (4, 128 << 10);
+/// Bytes from a column or row of a panel to the next one that are not used, so that blocks, whose columns are often a power of two
+/// bytes, do not compete for the same lines of the cache.
+const PAD: usize = 16;
 
 /// The sizes of the panel of the vector operand, and of what lies behind it: the accumulators that are kept, and the panel of
 /// the broadcast operand.
@@ -37,6 +47,8 @@ pub(in crate::codegen) struct PanelShape {
     inner: usize,
     /// Whether there are several parts.
     pub(in crate::codegen) parts: bool,
+    /// Rows whose accumulators are kept between two parts.
+    pub(in crate::codegen) kept_rows: usize,
     /// Partial results of an accumulator.
     lanes: usize,
 }
@@ -58,37 +70,54 @@ impl PanelShape {
         }
         let operand = operand(fold, row_operand, Side::Columns)?;
         let dtype = fold.body.insts[operand].dtype;
-        let tiles = match pack {
-            Packed::Both => (LINE as usize / dtype.bytes()).min(extents[row_axis]).div_ceil(rows).max(1),
-            _ => 0,
-        };
         let extent = fold.axes.first().map_or(1, |e| e.most());
         let inner = points(fold.axes.iter().skip(1));
         let columns = Columns::new(stage, schedule, extents)?;
         let all_blocks = columns.count(extents).div_ceil(cols).max(1);
-        let (bytes, least) = match lanes * dtype.bytes() > 16 {
-            true => (WIDE_PANEL_BYTES, BLOCKS.min(all_blocks)),
-            false => (PANEL_BYTES, 1),
-        };
-        // Coordinates of the fold's outermost axis, of so many blocks, that fit.
-        let fit = |blocks: usize| {
+        // Coordinates of the fold's outermost axis, of so many blocks, that fit so many bytes.
+        let fit = |bytes: usize, blocks: usize| {
             let coordinate = cols.saturating_mul(inner).saturating_mul(blocks).saturating_mul(dtype.bytes());
             bytes / coordinate.max(1)
         };
-        let part = if fit(least.min(2)) >= extent {
+        let is_wide = lanes * dtype.bytes() > 16;
+        let least = BLOCKS.min(all_blocks);
+        // What the panel may take, the coordinates for which the fold is in parts, and those of a part.
+        let (bytes, whole, most) = match pack {
+            Packed::Both if is_wide => {
+                let near = fit(NEAR_BLOCK_BYTES, 1);
+                (FAR_PANEL_BYTES, near, near / 2)
+            }
+            _ if is_wide => {
+                (WIDE_PANEL_BYTES, fit(WIDE_PANEL_BYTES, least.min(2)), fit(WIDE_PANEL_BYTES, least))
+            }
+            _ => (0, fit(PANEL_BYTES, 1), fit(PANEL_BYTES, 1)),
+        };
+        let part = if whole >= extent {
             extent
         } else {
             // Parts of one axis must be whole rounds of the partial results.
             let unit = if fold.axes.len() > 1 { 1 } else { fold.lanes };
-            let most = (fit(least) / unit * unit).max(unit);
+            let most = (most / unit * unit).max(unit);
             // Equal parts need code for one size only.
             let is_equal =
                 |part: &usize| *part > 0 && part.is_multiple_of(unit) && extent.is_multiple_of(*part);
             (most / 2..=most).rev().find(is_equal).unwrap_or(most).min(extent)
         };
         // As many blocks as fit, and about as many in each panel.
-        let most = if least > 1 { (fit(1) / part.max(1)).clamp(1, all_blocks) } else { 1 };
+        let most = (fit(bytes, 1) / part.max(1)).clamp(1, all_blocks);
         let blocks = all_blocks.div_ceil(all_blocks.div_ceil(most));
+        let tiles = match pack {
+            Packed::Both => {
+                let line = LINE as usize / dtype.bytes();
+                let row = part.saturating_mul(inner).saturating_mul(LINE as usize).max(1);
+                let lines = (ROW_LINES.1 / row).clamp(1, ROW_LINES.0);
+                let most = (line * lines).min(extents[row_axis]).div_ceil(rows).max(1);
+                // Whole lines, if tiles can have them.
+                (1..=most).rev().find(|tiles| (tiles * rows).is_multiple_of(line)).unwrap_or(most)
+            }
+            _ => 0,
+        };
+        let kept_rows = KEPT_ROWS[usize::from(tiles > 0)];
         Some(PanelShape {
             dtype,
             columns,
@@ -99,6 +128,7 @@ impl PanelShape {
             part,
             inner,
             parts: part < extent,
+            kept_rows,
             lanes: fold.lanes,
         })
     }
@@ -113,30 +143,30 @@ impl PanelShape {
         self.rows * self.tiles
     }
 
-    /// Elements of one column, or of one row, of a panel; `None` if they are more than memory has bytes.
-    fn elements(self) -> Option<usize> {
-        self.part
-            .checked_mul(self.inner)
-            .filter(|elements| elements.checked_mul(self.dtype.bytes()).is_some())
+    /// Bytes from a column of a block, or a row of a tile, to the next one; `None` if they are more than memory.
+    fn pitch(self) -> Option<usize> {
+        self.part.checked_mul(self.inner)?.checked_mul(self.dtype.bytes())?.checked_add(PAD)
     }
 
-    /// Bytes of one column of a block.
+    /// See [`PanelShape::pitch`].
     pub(super) fn column_bytes(self) -> i64 {
-        self.elements().map_or(0, |elements| (elements * self.dtype.bytes()) as i64)
+        self.pitch().map_or(0, |bytes| bytes as i64)
     }
 
     /// Where the panel, the accumulators behind it and the other panel end; `None` if that is beyond memory.
     fn ends(self) -> Option<[usize; 3]> {
         let kept = match self.parts {
-            true => self.all_cols().checked_mul(KEPT_ROWS)?.checked_mul(self.lanes)?,
+            true => [self.all_cols(), self.kept_rows, self.lanes, self.dtype.bytes()]
+                .into_iter()
+                .try_fold(1, usize::checked_mul)?,
             false => 0,
         };
-        let elements = self.elements()?;
+        let pitch = self.pitch()?;
         let mut end = 0usize;
         let mut ends = [0; 3];
-        let sizes = [elements.checked_mul(self.all_cols())?, kept, elements.checked_mul(self.all_rows())?];
+        let sizes = [pitch.checked_mul(self.all_cols())?, kept, pitch.checked_mul(self.all_rows())?];
         for (n, size) in sizes.into_iter().enumerate() {
-            end = end.checked_add(size.checked_mul(self.dtype.bytes())?)?.checked_next_multiple_of(64)?;
+            end = end.checked_add(size)?.checked_next_multiple_of(64)?;
             ends[n] = end;
         }
         Some(ends)
