@@ -40,11 +40,12 @@ pub fn gelu(x: Expr<'_>) -> Expr<'_> {
     x * 0.5 * ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
 }
 
-/// `x · Φ(x)`, with the approximation by tanh of the same paper.
+/// `x · Φ(x)`, with the approximation `(1 + tanh u) / 2` of `Φ(x)` from the same paper, `u = √(2/π)·(x + 0.044715·x³)`, which is
+/// `sigmoid(2·u)`: so computed, it is accurate where it is small, too.
 #[track_caller]
 pub fn gelu_tanh(x: Expr<'_>) -> Expr<'_> {
-    let inner = (x + x * x * x * 0.044_715) * (2.0 / std::f64::consts::PI).sqrt();
-    x * 0.5 * (inner.tanh() + 1.0)
+    let twice = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    x * (x * (x * x * (twice * 0.044_715) + twice)).sigmoid()
 }
 
 /// `x · sigmoid(x)`, also called swish.

@@ -70,7 +70,7 @@ fn saturate(m: FloatBuilder, x: ScalarId, limit: ScalarId, y: ScalarId) -> Scala
 }
 
 /// `eˣ` where it is a normal number; anything elsewhere.
-fn exp_moderate(m: FloatBuilder, x: ScalarId) -> ScalarId {
+pub(super) fn exp_moderate(m: FloatBuilder, x: ScalarId) -> ScalarId {
     let (shifted, r) = reduce(m, x);
     scale(m, m.add(m.c(1.0), tail(m, r, m.polynomial(r, &Q_EXP))), shifted)
 }

@@ -78,6 +78,11 @@ impl<'b> FloatBuilder<'b> {
         self.pick(i64::from(2f32.to_bits()), 2f64.to_bits() as i64)
     }
 
+    /// The bits of -∞.
+    pub fn minus_infinity_bits(&self) -> i64 {
+        self.pick(i64::from(f32::NEG_INFINITY.to_bits() as i32), f64::NEG_INFINITY.to_bits() as i64)
+    }
+
     /// The least positive normal number: anything smaller counts as zero.
     pub fn min_normal(&self) -> f64 {
         self.pick(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE)
@@ -96,6 +101,11 @@ impl<'b> FloatBuilder<'b> {
     /// The sign bit of a float, all other bits 0.
     pub fn sign_bit(&self, x: ScalarId) -> ScalarId {
         self.and(self.bits_of(x), self.i(self.sign_mask()))
+    }
+
+    /// An integer whose every bit is the sign bit of a float.
+    pub fn all_sign(&self, x: ScalarId) -> ScalarId {
+        self.shr_arith(self.bits_of(x), self.i(self.pick(31, 63)))
     }
 
     /// `x` with its sign flipped where the sign bit of `sign` is set. All other bits of `sign` must be 0.
@@ -173,6 +183,14 @@ impl<'b> FloatBuilder<'b> {
         let square = self.mul(x, x);
         let even = self.horner(square, &every_second(0));
         self.fma(self.horner(square, &every_second(1)), x, even)
+    }
+
+    /// `x` times the value of a polynomial, rounded about once: where `x` is small, what is added to its product with the constant
+    /// term is.
+    pub fn product_in_halves(&self, x: ScalarId, coefficients: &Coefficients) -> ScalarId {
+        let rest = Coefficients { f32: &coefficients.f32[1..], f64: &coefficients.f64[1..] };
+        let rest = self.mul(self.mul(x, x), self.polynomial_in_halves(x, &rest));
+        self.fma(x, self.constants(coefficients)[0], rest)
     }
 
     fn constants(&self, coefficients: &Coefficients) -> Vec<ScalarId> {

@@ -1,6 +1,6 @@
 //! The hyperbolic tangent and the logistic function.
 
-use super::exp::{exp, expm1_moderate};
+use super::exp::{exp_moderate, expm1_moderate};
 use super::float::FloatBuilder;
 use crate::kernel::ScalarId;
 
@@ -15,5 +15,7 @@ pub(super) fn tanh(m: FloatBuilder, x: ScalarId) -> ScalarId {
 /// `1 / (1 + exp(-x))`.
 pub(super) fn sigmoid(m: FloatBuilder, x: ScalarId) -> ScalarId {
     let one = m.c(1.0);
-    m.div(one, m.add(one, exp(m, m.neg(x))))
+    // Beyond, the quotient is subnormal or 1.
+    let exponent = m.max(m.min(m.neg(x), m.pick_c(88.0, 709.0)), m.pick_c(-87.0, -708.0));
+    m.div(one, m.add(one, exp_moderate(m, exponent)))
 }

@@ -1,14 +1,15 @@
 //! The logarithms.
 //!
-//! `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`; then `log x = k·ln 2 + f - f²/2 + f³·p(f)`, with ln 2 as a sum of two parts,
+//! `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`; then `log x = k·ln 2 + f + f²·p(f)`, with ln 2 as a sum of two parts,
 //! the first so short that `k` times it is exact.
 
 use super::float::{Coefficients, FloatBuilder};
 use crate::kernel::ScalarId;
 
-/// `p` with the least relative error in `log(1 + f)`: 2^-28.2 and 2^-57.5.
+/// `p`, which starts with -½, with the least relative error in `log(1 + f)`: 2^-28.2 and 2^-57.5.
 const P: Coefficients = Coefficients {
     f32: &[
+        -5e-1,
         3.3333313e-1,
         -2.500001e-1,
         2.0002119e-1,
@@ -20,6 +21,7 @@ const P: Coefficients = Coefficients {
         6.746648e-2,
     ],
     f64: &[
+        -0.5,
         0.33333333333333454,
         -0.2499999999999892,
         0.1999999999994615,
@@ -71,8 +73,7 @@ fn combine(m: FloatBuilder, k: ScalarId, f: ScalarId) -> ScalarId {
     let minus_k = m.minus_small_int(k);
     let (high, low) = m.ln2_parts();
     let square = m.mul(f, f);
-    let rest = m.fma(square, m.c(-0.5), m.mul(minus_k, m.c(-low)));
-    let rest = m.fma(m.mul(square, f), m.polynomial_in_halves(f, &P), rest);
+    let rest = m.fma(square, m.polynomial_in_halves(f, &P), m.mul(minus_k, m.c(-low)));
     m.fma(minus_k, m.c(-high), m.add(f, rest))
 }
 
@@ -82,16 +83,17 @@ pub(super) fn log_positive(m: FloatBuilder, x: ScalarId) -> ScalarId {
     combine(m, k, m.sub(significand, m.c(1.0)))
 }
 
-/// `y`, the logarithm of `x`, put right where `x` is not a positive finite number.
+/// `y`, the logarithm of `x`, put right where `x` is not a positive finite number. `x` is not -0.
 fn complete(m: FloatBuilder, x: ScalarId, y: ScalarId) -> ScalarId {
     let positive = m.select(m.lt(x, m.c(f64::INFINITY)), y, x);
-    let other = m.select(m.gt(x, m.c(-m.min_normal())), m.c(f64::NEG_INFINITY), m.c(f64::NAN));
-    m.select(m.ge(x, m.c(m.min_normal())), positive, other)
+    // -∞, or with all bits set NaN.
+    let other = m.with_bits(m.or(m.all_sign(x), m.i(m.minus_infinity_bits())));
+    m.select(m.lt(x, m.c(m.min_normal())), other, positive)
 }
 
 /// `log x`.
 pub(super) fn log(m: FloatBuilder, x: ScalarId) -> ScalarId {
-    complete(m, x, log_positive(m, x))
+    complete(m, m.add(x, m.c(0.0)), log_positive(m, x))
 }
 
 /// `log(1 + x)`.

@@ -1,5 +1,6 @@
 //! What the functions compute, against loops, and their gradients against differences.
 
+mod activations;
 mod convolution;
 mod normalization;
 mod pooling;

@@ -10,12 +10,12 @@ const BOUNDS: [(UnaryOp, [f64; 2], [f64; 2]); 11] = [
     (UnaryOp::Rsqrt, [1.5, 1.5], [1.5, 1.5]),
     (UnaryOp::Exp, [1.1, 1.0], [1.1, 1.1]),
     (UnaryOp::Expm1, [1.5, 1.6], [1.9, 2.0]),
-    (UnaryOp::Log, [0.9, 0.9], [0.9, 0.9]),
-    (UnaryOp::Log1p, [1.5, 1.5], [1.5, 1.5]),
+    (UnaryOp::Log, [1.0, 1.1], [0.9, 0.9]),
+    (UnaryOp::Log1p, [1.5, 1.6], [1.5, 1.5]),
     (UnaryOp::Sin, [1.3, 1.5], [1.3, 1.5]),
     (UnaryOp::Cos, [1.3, 1.5], [1.3, 1.5]),
     (UnaryOp::Tanh, [2.5, 2.6], [2.7, 2.7]),
-    (UnaryOp::Erf, [1.3, 1.6], [1.4, 1.4]),
+    (UnaryOp::Erf, [2.8, 3.9], [2.6, 3.4]),
     (UnaryOp::ErfInv, [3.4, 3.4], [2.7, 2.7]),
     (UnaryOp::Sigmoid, [2.5, 2.5], [2.5, 2.5]),
 ];
@@ -108,9 +108,8 @@ fn f32_functions_keep_their_bounds_over_all_bit_patterns() {
                 let got = function.run(&[points.to_vec()], fused);
                 for (x, got) in points.iter().zip(got).map(|(&x, got)| (f32_of(x), f32_of(got))) {
                     let want = reference(op, x.into(), got.into());
-                    // Without fused multiply-add the correction of a tiny number is flushed.
-                    let tiny =
-                        !fused && x.abs() < 1e-36 && (f64::from(got) - want).abs() < f32::MIN_POSITIVE.into();
+                    // The product with 0.376 is flushed.
+                    let tiny = op == UnaryOp::Erf && x.abs() < 2.7 * f32::MIN_POSITIVE && got == 0.0;
                     let error = ulps(got, want);
                     assert!(
                         error <= bound || tiny,
