@@ -83,13 +83,30 @@ pub(super) fn emit_body<E: VectorEmitter>(
     site: &Site<'_, E>,
     shared: &mut Shared<E::Value>,
 ) -> Vec<Lanes<E::Value>> {
-    let mut run = Run { e, plan, site, shared, values: vec![None; plan.insts.len()] };
-    for i in 0..plan.insts.len() {
+    emit_bodies(e, plan, std::slice::from_ref(site), shared).pop().unwrap_or_default()
+}
+
+/// As [`emit_body`], at several sites in lockstep: each instruction for all of them before the next one, so that a CPU has as
+/// many chains of instructions to work on.
+pub(super) fn emit_bodies<E: VectorEmitter>(
+    e: &mut E,
+    plan: &BodyPlan<'_>,
+    sites: &[Site<'_, E>],
+    shared: &mut Shared<E::Value>,
+) -> Vec<Vec<Lanes<E::Value>>> {
+    let count = plan.insts.len();
+    let mut values = vec![vec![None; count]; sites.len()];
+    let mut each = |value: ScalarId| -> Vec<_> {
+        let of = sites.iter().zip(&mut values);
+        of.map(|(site, values)| Run { e, plan, site, shared, values }.ensure(value)).collect()
+    };
+    for i in 0..count {
         if plan.needed[i] && plan.accesses[i].is_none() {
-            run.ensure(ScalarId::new(i));
+            each(ScalarId::new(i));
         }
     }
-    plan.roots.iter().map(|&root| run.ensure(root)).collect()
+    let roots: Vec<_> = plan.roots.iter().map(|&root| each(root)).collect();
+    (0..sites.len()).map(|site| roots.iter().map(|root| root[site]).collect()).collect()
 }
 
 /// A body on its way out.
@@ -98,7 +115,7 @@ struct Run<'r, 's, E: VectorEmitter> {
     plan: &'r BodyPlan<'r>,
     site: &'r Site<'s, E>,
     shared: &'r mut Shared<E::Value>,
-    values: Vec<Option<Lanes<E::Value>>>,
+    values: &'r mut [Option<Lanes<E::Value>>],
 }
 
 impl<E: VectorEmitter> Run<'_, '_, E> {

@@ -14,6 +14,9 @@ use crate::kernel::{
 };
 use crate::types::DType;
 
+/// The most vectors of points that a body is emitted for in lockstep: with more, a CPU gains little.
+const TOGETHER: usize = 2;
+
 /// The axes that a value depends on, one bit each. Values that depend on an accumulator have every bit.
 pub(crate) type Axes = u64;
 
@@ -270,6 +273,44 @@ impl<'k> BodyPlan<'k> {
     /// How many points it is emitted for at a time.
     pub(super) fn active(&self) -> usize {
         self.vector.map_or(1, |v| v.active)
+    }
+
+    /// For how many vectors of points the body is best emitted in lockstep: so many that what they need at once fits the registers,
+    /// constants not counted, which can stay in memory.
+    pub(super) fn together(&self) -> usize {
+        match self.vectors.ordered_registers() {
+            Some(registers) if self.vector.is_some() && self.is_vectorized() => {
+                (registers / self.live().max(1)).clamp(1, TOGETHER)
+            }
+            _ => 1,
+        }
+    }
+
+    /// How many values that vary are needed at once, at the most. Loads are emitted where they are needed first.
+    fn live(&self) -> usize {
+        let count = self.insts.len();
+        let mut first: Vec<usize> = (0..count).collect();
+        let mut last = first.clone();
+        for i in (0..count).filter(|&i| self.needed[i]) {
+            for operand in self.operands[i].iter().map(|operand| operand.index()) {
+                if self.accesses[operand].is_some() && last[operand] == operand {
+                    first[operand] = i;
+                }
+                last[operand] = i;
+            }
+        }
+        self.roots.iter().for_each(|root| last[root.index()] = count);
+        let (mut begins, mut ends) = (vec![0; count + 1], vec![0; count + 1]);
+        for i in (0..count).filter(|&i| self.needed[i] && self.varies(ScalarId::new(i))) {
+            begins[first[i]] += 1;
+            ends[last[i]] += 1;
+        }
+        let (mut live, mut most) = (0, 0);
+        for (begins, ends) in begins.iter().zip(&ends) {
+            live = live + begins - ends;
+            most = most.max(live);
+        }
+        most
     }
 
     /// How often an instruction is emitted: once, or once for every lane.

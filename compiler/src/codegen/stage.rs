@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use cranelift_entity::SecondaryMap;
 
 use super::access::{FlatAccess, Placement};
-use super::body::{Shared, Site, emit_body};
+use super::body::{Shared, Site, emit_bodies};
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan, accumulators_fit};
 use super::loops::{Emission, Span};
@@ -179,7 +179,8 @@ impl LeafPlan<'_> {
         };
         let by_registers = vectors.tile_registers().map_or(KEPT, part).checked_div(kept).unwrap_or(MAPPED);
         let by_size = LEAF / (self.body.cost() + fold_cost).max(1);
-        by_registers.min(by_size).max(1)
+        let together = if self.fold.is_none() { self.body.together() } else { 1 };
+        by_registers.min(by_size.max(together)).max(1)
     }
 
     /// Emits the leaf for points that differ by numbers.
@@ -226,11 +227,19 @@ impl LeafPlan<'_> {
         accumulators: &[Accumulators<E::Value>],
     ) {
         let mut shared = Shared::new();
-        for (n, point) in points.iter().enumerate() {
-            let accumulators = accumulators.get(n).map_or(&[][..], |a| a);
-            let site = Site { bases: &emission.bases, point, accumulators, loop_axis: None };
-            let values = emit_body(&mut emission.e, &self.body, &site, &mut shared);
-            emit_stores(&mut emission.e, &self.body, &self.stores, &values, &site);
+        // Accumulators, where there are some, have the registers.
+        let together = if accumulators.is_empty() { self.body.together() } else { 1 };
+        for (m, some) in points.chunks(together).enumerate() {
+            let site = |(n, point)| {
+                let accumulators =
+                    accumulators.get(m * together + n).map_or(&[][..], |a: &Accumulators<_>| a);
+                Site { bases: &emission.bases, point, accumulators, loop_axis: None }
+            };
+            let sites: Vec<_> = some.iter().enumerate().map(site).collect();
+            let values = emit_bodies(&mut emission.e, &self.body, &sites, &mut shared);
+            for (site, values) in sites.iter().zip(&values) {
+                emit_stores(&mut emission.e, &self.body, &self.stores, values, site);
+            }
         }
     }
 }

@@ -55,6 +55,15 @@ impl Vectors {
         }
     }
 
+    /// How many registers there are, where instructions stay in the order in which they are emitted; Cranelift
+    /// has one of its own.
+    pub(super) fn ordered_registers(self) -> Option<usize> {
+        match self {
+            Vectors::None | Vectors::Cranelift { .. } => None,
+            Vectors::Wide(level) => Some(level.registers()),
+        }
+    }
+
     /// Whether the first `active` lanes of vectors of this type can be loaded and stored at once.
     pub(super) fn has_memory(self, dtype: DType, lanes: usize, active: usize) -> bool {
         match self {
