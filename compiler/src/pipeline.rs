@@ -44,7 +44,7 @@ pub struct Pass {
 }
 
 /// All passes in order: those of graphs ([`passes::PASSES`]), then those of kernels ([`fuse::PASSES`]).
-pub const PASSES: [Pass; 15] = [
+pub const PASSES: [Pass; 16] = [
     Pass { name: "canonicalize", from: OptLevel::O1, asked: false },
     Pass { name: "fold-constants", from: OptLevel::O2, asked: false },
     Pass { name: "algebra", from: OptLevel::O2, asked: false },
@@ -58,6 +58,7 @@ pub const PASSES: [Pass; 15] = [
     Pass { name: "fuse-producers", from: OptLevel::O2, asked: false },
     Pass { name: "fuse-epilogues", from: OptLevel::O2, asked: false },
     Pass { name: "fuse-stages", from: OptLevel::O3, asked: false },
+    Pass { name: "recompute-slices", from: OptLevel::O3, asked: false },
     Pass { name: "recompute", from: OptLevel::O3, asked: true },
     Pass { name: "merge-copies", from: OptLevel::O2, asked: false },
 ];

@@ -105,6 +105,11 @@ impl Links {
         false
     }
 
+    /// Whether kernel `to` needs, directly or not, what kernel `from` writes.
+    pub fn depends(&self, f: &KernelFunction, from: usize, to: usize) -> bool {
+        self.users(f, from).any(|user| user == to) || self.separated(f, from, to)
+    }
+
     /// Whether what two kernels assign in place could still be, if they became `merged`: a variable that is read at other
     /// elements than those that are stored, or an index that is checked, would have it double-buffered.
     pub fn keeps_in_place(&self, f: &KernelFunction, parts: [&Kernel; 2], merged: &Kernel) -> bool {

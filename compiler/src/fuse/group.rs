@@ -33,10 +33,10 @@ const ENOUGH_POINTS: usize = 16;
 const MAX_BYTES: usize = 1 << 18;
 
 /// As [`ENOUGH_POINTS`], where a contraction comes behind another stage: a point is much work.
-const FEW_POINTS: usize = 4;
+pub(super) const FEW_POINTS: usize = 4;
 
 /// As [`MAX_BYTES`], where a contraction comes behind another stage: it uses every byte many times.
-const MAX_SLICE: usize = 4 << 20;
+pub(super) const MAX_SLICE: usize = 4 << 20;
 
 /// A buffer of fewer bytes is not worth that a contraction comes behind another stage.
 const WORTH_SLICES: usize = 1 << 17;
@@ -115,6 +115,15 @@ fn grouped(f: &KernelFunction, links: &Links, p: usize, c: usize) -> Option<Kern
         origin: first.origin.iter().chain(&second.origin).cloned().collect(),
     };
     links.keeps_in_place(f, [first, second], &grouped).then_some(grouped)
+}
+
+/// Whether kernel `c` could be put behind kernel `p` for what `p` leaves to it, if nobody else read that.
+pub(super) fn may_join(f: &KernelFunction, links: &Links, p: usize, c: usize) -> bool {
+    let (first, second) = (&f.kernels[p], &f.kernels[c]);
+    shared_axes(f, first, second).is_some_and(|shared| {
+        points(shared.iter().map(|s| &first.axes[s.0])) >= FEW_POINTS
+            && left_behind(f, first, second, &shared) <= MAX_SLICE
+    }) && !links.separated(f, p, c)
 }
 
 /// The most bytes that one of the buffers between two kernels takes for a point of the shared axes, or, where neighbouring

@@ -7,6 +7,7 @@
 //! - `fuse-producers` ([`inline`]): elementwise producers into their only consumer;
 //! - `fuse-epilogues` ([`append`]): elementwise consumers into the kernel that produces their operand;
 //! - `fuse-stages` ([`group`]): kernels that share rows into one kernel of several stages;
+//! - `recompute-slices` ([`slices`]): large values for each reader that needs a slice at a time;
 //! - `recompute` ([`recompute`]), if it is asked for: what is kept over the peak of memory is computed again;
 //! - `merge-copies` ([`copies`]): what is made to be copied is made in the copy's place.
 //!
@@ -21,6 +22,7 @@ pub mod deps;
 pub mod group;
 pub mod inline;
 pub mod recompute;
+pub mod slices;
 mod splice;
 
 use std::collections::HashSet;
@@ -28,16 +30,20 @@ use std::collections::HashSet;
 use crate::kernel::{Kernel, KernelFunction};
 
 /// Names of the passes, in order.
-pub const PASSES: [&str; 8] = [
+pub const PASSES: [&str; 9] = [
     "drop-checks",
     "fold-views",
     "split-borders",
     "fuse-producers",
     "fuse-epilogues",
     "fuse-stages",
+    SLICES,
     "recompute",
     "merge-copies",
 ];
+
+/// Name of the pass that computes large values again.
+const SLICES: &str = "recompute-slices";
 
 /// Scalar code longer than this is not made longer.
 const MAX_BODY: usize = 256;
@@ -53,6 +59,7 @@ pub fn run(f: &mut KernelFunction, pass: &str, report: &mut Report) {
         "fuse-producers" => inline::run(f, inline::Producers::Maps, report),
         "split-borders" => borders::run(f, report),
         "fuse-epilogues" => _ = append::run(f, report),
+        SLICES => slices::run(f, report),
         "recompute" => recompute::run(f, report),
         "fuse-stages" => _ = group::run(f, report),
         "merge-copies" => copies::run(f, report),
@@ -85,8 +92,8 @@ impl Report {
         self.lines.push(format!("split-borders: {}", what.origin.join(" + ")));
     }
 
-    fn again(&mut self, what: &str) {
-        self.lines.push(format!("recompute: `%{what}`"));
+    fn again(&mut self, pass: &str, what: &str) {
+        self.lines.push(format!("{pass}: `%{what}`"));
     }
 
     fn kept(&mut self, what: &str, why: &str) {

@@ -51,8 +51,17 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) {
     group::run_behind(f, report, is_again);
 }
 
+/// Which values may be read when another one is computed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Those that are there anyway, and those that are much smaller.
+    Alive,
+    /// Of these, those that are at most half as large.
+    Smaller,
+}
+
 /// When buffers are touched, aliases counting as what they are of.
-struct Lives {
+pub(super) struct Lives {
     /// Positions of kernels, in order.
     touched: SecondaryMap<BufferId, Vec<usize>>,
     /// The kernel that needs most memory.
@@ -60,7 +69,7 @@ struct Lives {
 }
 
 /// Kernels that compute a value again.
-struct Again {
+pub(super) struct Again {
     of: BufferId,
     /// The position before which they come.
     at: usize,
@@ -68,11 +77,15 @@ struct Again {
     steps: Vec<(BufferId, Kernel)>,
     /// Local buffers that leave their kernel for them.
     kept: Vec<BufferId>,
+    /// Instructions for each element of the value.
     cost: usize,
+    keep: Keep,
+    max_cost: usize,
 }
 
 impl Lives {
-    fn of(f: &KernelFunction) -> Lives {
+    /// The lives of a function's buffers.
+    pub(super) fn of(f: &KernelFunction) -> Lives {
         let mut touched: SecondaryMap<BufferId, Vec<usize>> = SecondaryMap::new();
         for (k, kernel) in f.kernels.iter().enumerate() {
             let loaded = kernel_loads(kernel).map(|access| f.storage(access.buffer));
@@ -110,12 +123,26 @@ impl Lives {
             if buffer.bytes() < WORTH || found.as_ref().is_some_and(|known| !better(known)) {
                 continue;
             }
-            let mut again = Again { of: id, at, steps: Vec::new(), kept: Vec::new(), cost: 0 };
-            if self.plan(f, id, &mut again).is_some() && again.cost <= MAX_COST {
-                found = Some(again);
-            }
+            found = self.again(f, id, at, &HashMap::new(), Keep::Alive, MAX_COST).or(found);
         }
         found
+    }
+
+    /// Kernels that compute a buffer again before kernel `at`, by at most `max_cost` instructions for each element. Values
+    /// that are `known` there are read where they are now.
+    pub(super) fn again(
+        &self,
+        f: &KernelFunction,
+        buffer: BufferId,
+        at: usize,
+        known: &HashMap<BufferId, BufferId>,
+        keep: Keep,
+        max_cost: usize,
+    ) -> Option<Again> {
+        let (steps, kept) = (Vec::new(), Vec::new());
+        let mut again = Again { of: buffer, at, steps, kept, cost: 0, keep, max_cost };
+        self.plan(f, buffer, known, &mut again)?;
+        Some(again)
     }
 
     /// The first kernel after the peak that touches a buffer that was touched before it and is not at the peak.
@@ -126,22 +153,35 @@ impl Lives {
         (after > 0 && at > self.peak).then_some(at)
     }
 
-    /// Whether a value is there when kernel `at` runs, or may be kept until then for one of `bytes`.
-    fn is_kept(&self, f: &KernelFunction, buffer: BufferId, at: usize, bytes: usize) -> bool {
+    /// Whether a value is there when the kernels that compute another one again run, or may be kept until then for one of
+    /// `bytes`.
+    fn is_kept(&self, f: &KernelFunction, buffer: BufferId, again: &Again, bytes: usize) -> bool {
         let storage = f.storage(buffer);
+        let is_inner = matches!(f.buffers[storage].kind, BufferKind::Temp | BufferKind::Local);
+        if again.keep == Keep::Smaller
+            && is_inner
+            && f.buffers[storage].bytes() * 2 > f.buffers[again.of].bytes()
+        {
+            return false;
+        }
         match f.buffers[storage].kind {
             BufferKind::Param(_) | BufferKind::Constant(_) | BufferKind::RandomState => true,
             _ => {
-                self.touched[storage].last().is_some_and(|&last| last >= at)
-                    || matches!(f.buffers[storage].kind, BufferKind::Temp | BufferKind::Local)
-                        && f.buffers[storage].bytes() * SMALLER <= bytes
+                self.touched[storage].last().is_some_and(|&last| last >= again.at)
+                    || is_inner && f.buffers[storage].bytes() * SMALLER <= bytes
             }
         }
     }
 
     /// Adds the kernels that compute a buffer again, after those that compute what they need.
-    fn plan(&self, f: &KernelFunction, buffer: BufferId, again: &mut Again) -> Option<()> {
-        if again.steps.iter().any(|step| step.0 == buffer) {
+    fn plan(
+        &self,
+        f: &KernelFunction,
+        buffer: BufferId,
+        known: &HashMap<BufferId, BufferId>,
+        again: &mut Again,
+    ) -> Option<()> {
+        if known.contains_key(&buffer) || again.steps.iter().any(|step| step.0 == buffer) {
             return Some(());
         }
         let bytes = f.buffers[again.of].bytes();
@@ -162,11 +202,11 @@ impl Lives {
             other.buffer != buffer
                 && !other.add
                 && other.indirect.is_none()
-                && self.is_kept(f, other.buffer, again.at, 0)
+                && self.is_kept(f, other.buffer, again, 0)
         };
-        let known: HashMap<ScalarId, &Store> =
+        let stored: HashMap<ScalarId, &Store> =
             stage.stores.iter().filter(kept).map(|other| (other.value, other)).collect();
-        let (body, value) = again_from(&stage.body, store.value, &known);
+        let (body, value) = again_from(&stage.body, store.value, &stored);
         let needs_fold = body.insts.values().any(|inst| matches!(inst.kind, InstKind::Acc { .. }));
         let fold = match &stage.fold {
             Some(fold) if needs_fold && fold.kind == FoldKind::Reduce => Some(fold.clone()),
@@ -180,25 +220,26 @@ impl Lives {
         let of_body: usize = body.insts.values().map(cost).sum();
         let elements = f.buffers[again.of].elements().max(1);
         again.cost += of_fold.saturating_add(of_body).saturating_mul(points(&extents)).div_ceil(elements);
-        if again.cost > MAX_COST {
+        if again.cost > again.max_cost {
             return None;
         }
         let inputs =
             fold.iter().flat_map(|fold| loads(&fold.body)).chain(loads(&body)).map(|access| access.buffer);
         for input in inputs.collect::<Vec<_>>() {
             let is_local = f.buffers[input].kind == BufferKind::Local;
-            match self.is_kept(f, input, again.at, bytes) {
+            match !known.contains_key(&f.storage(input)) && self.is_kept(f, input, again, bytes) {
                 true if is_local => again.kept.push(input),
                 true => {}
                 false if is_local || f.buffers[input].kind == BufferKind::Temp => {
-                    self.plan(f, input, again)?
+                    self.plan(f, f.storage(input), known, again)?
                 }
                 false => return None,
             }
         }
         let stores = vec![Store { value, ..store.clone() }];
-        let stage = Stage { axes: stage.axes.clone(), fold, body, stores };
-        again.steps.push((buffer, Kernel { stages: vec![stage], ..kernel.clone() }));
+        // One stage: its points are the kernel's.
+        let stage = Stage { axes: vec![], fold, body, stores };
+        again.steps.push((buffer, Kernel { axes: extents, stages: vec![stage], ..kernel.clone() }));
         Some(())
     }
 }
@@ -240,12 +281,25 @@ fn again_from(body: &Body, root: ScalarId, known: &HashMap<ScalarId, &Store>) ->
 
 impl Again {
     fn apply(self, f: &mut KernelFunction, is_new: &mut SecondaryMap<BufferId, bool>, report: &mut Report) {
-        let mut renamed: HashMap<BufferId, BufferId> = HashMap::new();
+        report.again("recompute", &f.buffers[self.of].name);
+        let (mut renamed, at) = (HashMap::new(), self.at);
+        let count = self.insert(f, at, &mut renamed);
+        renamed.values().for_each(|&new| is_new[new] = true);
+        f.kernels[at + count..].iter_mut().for_each(|kernel| rename_loads(kernel, &renamed));
+        super::renumber(f);
+    }
+
+    /// Inserts the kernels at a position, and gives how many there are. `known` says what has the values that they read and, afterwards,
+    /// those that they compute.
+    pub(super) fn insert(
+        self,
+        f: &mut KernelFunction,
+        at: usize,
+        known: &mut HashMap<BufferId, BufferId>,
+    ) -> usize {
         for (old, _) in &self.steps {
             let buffer = Buffer { kind: BufferKind::Temp, ..f.buffers[*old].clone() };
-            let new = f.buffers.push(buffer);
-            is_new[new] = true;
-            renamed.insert(*old, new);
+            known.insert(*old, f.buffers.push(buffer));
         }
         for kept in self.kept {
             f.buffers[kept].kind = BufferKind::Temp;
@@ -253,30 +307,28 @@ impl Again {
         // Other shapes of the same bytes.
         let aliases: Vec<BufferId> = f.buffers.keys().filter(|&id| f.storage(id) != id).collect();
         for alias in aliases {
-            if let Some(&new) = renamed.get(&f.storage(alias)) {
+            if let (Some(&new), None) = (known.get(&f.storage(alias)), known.get(&alias)) {
                 let buffer = Buffer { kind: BufferKind::Alias(new), ..f.buffers[alias].clone() };
-                renamed.insert(alias, f.buffers.push(buffer));
+                known.insert(alias, f.buffers.push(buffer));
             }
         }
-        for kernel in &mut f.kernels[self.at..] {
-            rename_loads(kernel, &renamed);
-        }
+        let count = self.steps.len();
         let kernels: Vec<Kernel> = (self.steps.into_iter())
             .map(|(_, mut kernel)| {
-                rename_loads(&mut kernel, &renamed);
+                rename_loads(&mut kernel, known);
                 for store in kernel.stages.iter_mut().flat_map(|stage| &mut stage.stores) {
-                    store.buffer = renamed[&store.buffer];
+                    store.buffer = known[&store.buffer];
                 }
                 kernel
             })
             .collect();
-        report.again(&f.buffers[self.of].name);
-        f.kernels.splice(self.at..self.at, kernels);
-        super::renumber(f);
+        f.kernels.splice(at..at, kernels);
+        count
     }
 }
 
-fn rename_loads(kernel: &mut Kernel, renamed: &HashMap<BufferId, BufferId>) {
+/// Has a kernel load from other buffers.
+pub(super) fn rename_loads(kernel: &mut Kernel, renamed: &HashMap<BufferId, BufferId>) {
     for stage in &mut kernel.stages {
         let bodies = stage.fold.iter_mut().map(|fold| &mut fold.body).chain([&mut stage.body]);
         for inst in bodies.flat_map(|body| body.insts.values_mut()) {

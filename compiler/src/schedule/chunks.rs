@@ -213,13 +213,18 @@ pub(super) fn choose_each(f: &KernelFunction, kernel: &Kernel, schedule: &mut Sc
 
 /// Cuts slices that no cache holds: where what stages leave for one another is more than [`SLICE_BYTES`], though all axes that can
 /// be are run for single indices, chunks are along rows or columns of tiles instead, as many as keep it below that but
-/// [`SLICE_ROWS`] at least, so that what is packed for them serves enough of them. Chunks are about equally long.
+/// [`SLICE_ROWS`] at least, so that what is packed for them serves enough of them. Chunks are about equally long. So are those that
+/// have fewer rows than that, where they were cut for what they leave for one another.
 pub(super) fn cut_slices(f: &KernelFunction, kernel: &Kernel, schedule: &mut Schedule) {
     let held = local_bytes(f, kernel, schedule);
-    if held <= SLICE_BYTES {
-        return;
-    }
-    let mut least = held / 2;
+    let thin = schedule.chunks.is_some_and(|chunks| {
+        chunks.block < SLICE_ROWS && rows_of_tiles(schedule, chunks.axis) > 1 && held > SLICE_BYTES / 8
+    });
+    let mut least = match held > SLICE_BYTES {
+        true => held / 2,
+        false if thin => usize::MAX,
+        false => return,
+    };
     for axis in 0..kernel.axes.len() {
         let extent = kernel.axes[axis].most();
         let unit = chunk_unit(kernel, &schedule.stages, axis).max(rows_of_tiles(schedule, axis));
