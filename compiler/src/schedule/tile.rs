@@ -40,6 +40,8 @@ const ALIKE: f64 = 0.01;
 const PACK_ROWS: usize = 32;
 /// Bytes of the first-level cache.
 const NEAR: usize = 32 << 10;
+/// Lines of that cache that compete with one another before one of them is gone.
+const WAYS: f64 = 8.0;
 /// Blocks of columns that a panel is thought to have, where there are as many.
 const BLOCKS: usize = 3;
 /// Bytes from one row of an operand to the next where rows compete for the same lines of the first-level cache.
@@ -204,14 +206,15 @@ impl Candidate<'_> {
         // Fewer accumulators do not keep the units busy.
         let chains = (rows.min(shape.rows) * pieces.min(shape.vectors)) as f64;
         let busy = (chains / CHAINS as f64).min(1.0);
-        // Rows of a few elements of a line each, of which the next rows use the others: they are packed if the lines are gone by then.
+        // Rows of a few elements of a line each, of which the next rows use the others: they are packed if the lines are gone by
+        // then, as those that compete are.
         let touched = LINE_BYTES + bytes * pieces.min(shape.vectors);
         let blocks = pieces.div_ceil(shape.vectors).min(BLOCKS);
         let pack_rows = pack.is_some()
             && strided.is_some()
             && self.row_stride(model) == 1
             && blocks > 1
-            && elements * touched as f64 > NEAR as f64;
+            && (elements * touched as f64 > NEAR as f64 || broadcast.conflicts && elements > WAYS);
         let strided = match strided {
             Some(_) if pack_rows => 0.0,
             Some(cycles) if self.row_stride(model) == 1 => cycles,
@@ -279,7 +282,7 @@ impl Candidate<'_> {
             let bytes = model.f.buffers[access.buffer].dtype.bytes() as i64;
             loads.row = model.stride(access.buffer, &access.index, innermost).abs();
             let row = loads.row * bytes;
-            loads.conflicts |= row >= CONFLICT && row.count_ones() == 1;
+            loads.conflicts |= row >= CONFLICT && row % CONFLICT == 0;
         }
         loads
     }
