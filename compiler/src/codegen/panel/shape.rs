@@ -13,15 +13,17 @@ const PANEL_BYTES: usize = 16 << 10;
 const WIDE_PANEL_BYTES: usize = 320 << 10;
 /// Blocks of columns that a panel has before it has more elements of the fold.
 const BLOCKS: usize = 4;
-/// Bytes of a panel beside panels of rows: it comes from the cache that cores share, a block at a time.
+/// Bytes of a panel of columns beside panels of rows: it comes from the cache that cores share, a block at a time.
 const FAR_PANEL_BYTES: usize = 512 << 10;
 /// Bytes of one block of such a panel, which all tiles of a panel of rows read.
 const NEAR_BLOCK_BYTES: usize = 48 << 10;
 /// Rows whose accumulators are kept between two parts of a fold, beside a panel in a near cache, and beside one in a far one.
 const KEPT_ROWS: [usize; 2] = [256, 1024];
-/// Lines of the cache that a panel of rows has of each element of the fold, if it is no larger than this: the fewer, the more
-/// pages are visited for the same bytes.
-const ROW_LINES: (usize, usize) = (4, 128 << 10);
+/// Lines of the cache that a panel of rows has of each element of the fold, where it is no larger than [`ROW_PANEL_BYTES`]: the
+/// fewer, the more pages are visited for the same bytes.
+const ROW_LINES: usize = 4;
+/// Bytes of a panel of rows of more than one line, which stays in the second-level cache.
+const ROW_PANEL_BYTES: usize = 128 << 10;
 /// Bytes from a column or row of a panel to the next one that are not used, so that blocks, whose columns are often a power of two
 /// bytes, do not compete for the same lines of the cache.
 const PAD: usize = 16;
@@ -109,8 +111,8 @@ impl PanelShape {
         let tiles = match pack {
             Packed::Both => {
                 let line = LINE as usize / dtype.bytes();
-                let row = part.saturating_mul(inner).saturating_mul(LINE as usize).max(1);
-                let lines = (ROW_LINES.1 / row).clamp(1, ROW_LINES.0);
+                let bytes_of_lines = part.saturating_mul(inner).saturating_mul(LINE as usize).max(1);
+                let lines = (ROW_PANEL_BYTES / bytes_of_lines).clamp(1, ROW_LINES);
                 let most = (line * lines).min(extents[row_axis]).div_ceil(rows).max(1);
                 // Whole lines, if tiles can have them.
                 (1..=most).rev().find(|tiles| (tiles * rows).is_multiple_of(line)).unwrap_or(most)
