@@ -1,10 +1,13 @@
 //! Moves registers to memory, but for where they are read and written.
+//!
+//! An innermost loop of one block that only reads such a register takes it from memory once, before it begins, if a register
+//! is free in all of it.
 
 use std::collections::HashMap;
 
 use cranelift_entity::SecondaryMap;
 
-use super::code::{Code, Exit, Reg, Slot, Step};
+use super::code::{BlockId, Code, Exit, Reg, Slot, Step};
 use super::inst::{Base, Inst, Memory};
 
 /// What was learned of registers while others were spilled.
@@ -12,6 +15,8 @@ use super::inst::{Base, Inst, Memory};
 pub(super) struct Short {
     /// Registers that live from a load to a use, or from a definition to a store.
     is_short: SecondaryMap<Reg, bool>,
+    /// Memory that registers were taken from before a loop.
+    taken_before_loop: SecondaryMap<Reg, Option<Slot>>,
     /// How constants are computed.
     constants: SecondaryMap<Reg, Option<Inst>>,
 }
@@ -59,12 +64,14 @@ enum Home {
 pub(super) fn spill(code: &mut Code, spilled: &[Reg], short: &mut Short) {
     let mut homes: HashMap<Reg, Home> = HashMap::new();
     for &reg in spilled {
-        let home = match short.constant(reg) {
-            Some(inst) => Home::Constant(Box::new(inst.clone())),
-            None => Home::Memory(code.slots.push(code.regs[reg].bytes)),
+        let home = match (short.constant(reg), short.taken_before_loop[reg]) {
+            (Some(inst), _) => Home::Constant(Box::new(inst.clone())),
+            (None, Some(slot)) => Home::Memory(slot),
+            (None, None) => Home::Memory(code.slots.push(code.regs[reg].bytes)),
         };
         homes.insert(reg, home);
     }
+    take_before_loops(code, &homes, short);
     let ids: Vec<_> = code.blocks.keys().collect();
     for id in ids {
         let steps = std::mem::take(&mut code.blocks[id].steps);
@@ -86,6 +93,51 @@ pub(super) fn spill(code: &mut Code, spilled: &[Reg], short: &mut Short) {
     }
 }
 
+/// Gives loops of one block registers of their own for the spilled ones that they read and don't define.
+fn take_before_loops(code: &mut Code, homes: &HashMap<Reg, Home>, short: &mut Short) {
+    // Where loops of one block are entered from.
+    let mut entries: SecondaryMap<BlockId, Vec<BlockId>> = SecondaryMap::new();
+    for (from, block) in &code.blocks {
+        let entered = |next: &BlockId| *next != from && is_inner_loop(code, *next);
+        block.exit.successors().filter(entered).for_each(|next| entries[next].push(from));
+    }
+    for (id, from) in entries.iter().filter(|(_, from)| !from.is_empty()) {
+        let block = &code.blocks[id];
+        let mut found = Vec::new();
+        let mut note = |reg: Reg| {
+            if let Some(&Home::Memory(slot)) = homes.get(&reg)
+                && short.taken_before_loop[reg].is_none()
+                && !found.contains(&(reg, slot))
+            {
+                found.push((reg, slot));
+            }
+        };
+        block.steps.iter().for_each(|step| step.each_use(&mut note));
+        if let Exit::Branch { test, .. } = &block.exit {
+            test.each_use(note);
+        }
+        found.retain(|&(reg, _)| block.steps.iter().all(|step| step.result() != Some(reg)));
+        for (reg, slot) in found {
+            let own = code.regs.push(code.regs[reg]);
+            short.taken_before_loop[own] = Some(slot);
+            for &from in from {
+                code.blocks[from].steps.push(Step::Reload { to: own, slot });
+            }
+            let rename = |other| if other == reg { own } else { other };
+            let block = &mut code.blocks[id];
+            block.steps.iter_mut().for_each(|step| step.map_uses(rename));
+            if let Exit::Branch { test, .. } = &mut block.exit {
+                test.map_uses(rename);
+            }
+        }
+    }
+}
+
+/// Whether a block is a loop by itself.
+fn is_inner_loop(code: &Code, id: BlockId) -> bool {
+    code.blocks[id].repeats.as_ref().is_some_and(|(last, _)| *last == id)
+}
+
 struct Rewrite<'r> {
     code: &'r mut Code,
     homes: &'r HashMap<Reg, Home>,
@@ -99,6 +151,10 @@ impl Rewrite<'_> {
             // The definition of a constant is repeated wherever it is needed.
             Step::Inst(_) | Step::Copy { .. }
                 if step.result().is_some_and(|r| matches!(self.homes.get(&r), Some(Home::Constant(_)))) =>
+            {
+                return;
+            }
+            Step::Reload { to, slot } if matches!(self.homes.get(&to), Some(&Home::Memory(home)) if home == slot) =>
             {
                 return;
             }

@@ -28,6 +28,20 @@ fn keep(e: &mut WideEmitter, word: Word, address: Word, offset: i32) {
     e.store(I64, 1, value, address, offset);
 }
 
+/// The lines of the loops of one block in a listing.
+fn inner_loops(text: &str) -> Vec<Vec<&str>> {
+    let lines: Vec<&str> = text.lines().collect();
+    let jump = |line: &str| {
+        let target = line.trim_start().strip_prefix("jl ")?.strip_suffix('h')?;
+        Some(target.trim_start_matches('0').to_lowercase())
+    };
+    let start = |end: usize| {
+        let target = jump(lines[end])?;
+        lines[..end].iter().rposition(|line| line.strip_suffix(':') == Some(&target))
+    };
+    (0..lines.len()).filter_map(|end| Some(lines[start(end)?..end].to_vec())).collect()
+}
+
 #[test]
 fn arithmetic_of_words() {
     const LARGE: i64 = 0x1234_5678_9abc;
@@ -125,6 +139,44 @@ fn inner_loops_compute_no_addresses() {
     assert_eq!(inner.len(), 8, "three loads and stores, one count and one test:\n{text}");
     assert!(inner[6].contains("add") && inner[7].contains("cmp"), "{text}");
     assert_eq!(text.matches("imul").count(), 1, "{text}");
+}
+
+/// More words than there are registers, of which each loop needs a half in every turn: it takes from memory what is there
+/// before it begins.
+#[test]
+fn inner_loops_take_nothing_from_the_frame() {
+    const WORDS: usize = 18;
+    for level in [Level::Avx2, Level::Avx512] {
+        let (mut e, [memory, first, end, _]) = emitter(level);
+        let words: Vec<Reg> = (0..WORDS).map(|n| e.load(I64, 1, memory, 8 * n as i32, false)).collect();
+        for half in words.chunks(WORDS / 2) {
+            let ((), row, _) = e.begin_loop(first, &[]);
+            let along = e.word_times(row, 8 * half.len() as i64);
+            let address = e.word_add(memory, along);
+            for (n, &word) in half.iter().enumerate() {
+                let bits = e.load(I64, 1, address, 8 * (WORDS + n) as i32, false);
+                let sum = e.binary(crate::kernel::BinaryOp::Add, I64, bits, word);
+                e.store(I64, 1, sum, address, 8 * (WORDS + n) as i32);
+            }
+            e.end_loop((), 1, end, &[]);
+        }
+        let bytes = encode(e.finish());
+        let text = disassemble(&bytes);
+        assert!(text.contains("[rsp"), "the words fit into registers:\n{text}");
+        let loops = inner_loops(&text);
+        assert_eq!(loops.len(), 2, "{text}");
+        assert!(!loops.concat().iter().any(|line| line.contains("[rsp")), "{text}");
+        if levels().contains(&level) {
+            const TURNS: usize = 3;
+            let mut found: Vec<u64> = (1..=WORDS as u64).collect();
+            found.resize(WORDS + TURNS * WORDS / 2, 100);
+            call(&bytes, [found.as_mut_ptr() as u64, 0, TURNS as u64, 0]);
+            for (n, &word) in found.iter().enumerate().skip(WORDS) {
+                let n = ((n - WORDS) % (WORDS / 2)) as u64;
+                assert_eq!(word, 100 + (n + 1) + (n + 1 + WORDS as u64 / 2), "{level:?}");
+            }
+        }
+    }
 }
 
 #[test]
