@@ -43,8 +43,8 @@ fn function<'m>(module: &'m Module, name: &str) -> &'m Function {
 fn steps_have_the_same_bits_however_scores_are_held() {
     let target = Target::host().expect("this machine is supported");
     let pool = Pool::new(2).expect("two threads can be had");
-    // Odd lengths. The last one's scores are more than are held whole, by head, and more than are kept for the pass backward.
-    for (heads, length, causal) in [(2, 77, true), (2, 301, false), (8, 1029, true)] {
+    // Odd lengths: scores of all heads are kept for the pass backward, those of a head are held, those of a few queries or keys.
+    for (heads, length, causal) in [(2, 77, true), (5, 301, false), (8, 1029, true)] {
         let module = module(heads, length, 3, causal);
         let x = Sampler::new(3).floats(&[1, heads, length, 3], -2.0, 2.0);
         let trained = |options: &Options, threads: Threads| {
@@ -68,7 +68,7 @@ fn steps_have_the_same_bits_however_scores_are_held() {
                 let (variables, arena) = trained(options, threads);
                 let all = unfused.iter().zip(&variables).all(|(a, b)| same(a, b));
                 assert!(all, "{what}, {length} positions, causal: {causal}");
-                assert!(length < 1024 || arena < 4 * length * length, "{what}: {arena} bytes");
+                assert!(length < 300 || arena < 4 * length * length, "{what}: {arena} bytes");
             }
         }
     }

@@ -14,9 +14,11 @@
 //! neither weights of attention nor their cotangents are: forward and backward hold scores of a few queries, or keys, of one head,
 //! and rows of maxima and sums are kept.
 //!
-//! It takes time: a score is computed three times in a step instead of once, its cotangent twice. A step of a transformer with 512
-//! positions, whose scores a layer fill 8 MiB, took a sixth longer, one with 2,048 a tenth to a quarter for a quarter of the
-//! memory. So it is done by itself where a single value is more than a last-level cache.
+//! Readers that need slices along different coordinates, rows here and columns there, get the slices that both can use, whole
+//! matrices of a head, if these are small enough for a cache: all is computed again once then. A training step of the transformer
+//! of the examples takes a hundredth or two more time for it with 128 positions, up to three with 512, five to seven with 1,024. Of
+//! longer sequences each reader has its own slices: a score is computed three times in a step instead of once, its cotangent
+//! twice, which with 2,048 positions takes a tenth to a quarter more time, for a quarter of the memory.
 //!
 //! At entry and at exit: kernels in an order that dependencies allow. The scalar code is the same, so are the bits.
 
@@ -30,15 +32,15 @@ use super::inline::{self, Producers};
 use super::recompute::{Keep, Lives, rename_loads};
 use super::{Report, append, group};
 
-/// A value of fewer bytes is not computed again, as that takes more time than to read it, partly from a cache.
-const LARGE: usize = 32 << 20;
+/// A value of fewer bytes is not computed again: what is kept of it in a cache is worth more than its memory.
+const LARGE: usize = 1 << 20;
 
 /// Instructions that an element may take: those of a score and its cotangent, for heads of 128 numbers. What is computed by
 /// longer sums takes more time than what reads it.
 const MAX_COST: usize = 320;
 
 /// How often it is tried without what could not be made local.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 6;
 
 /// Computes again what can be local then.
 pub fn run(f: &mut KernelFunction, report: &mut Report) {
@@ -50,7 +52,7 @@ pub fn run(f: &mut KernelFunction, report: &mut Report) {
             report.lines.extend(tried.report.lines);
             return;
         }
-        left.extend(tried.failed);
+        left.extend(tried.given_up(f));
     }
 }
 
@@ -82,19 +84,20 @@ impl Trial {
         let mut made: HashMap<BufferId, BufferId> = HashMap::new();
         let f = &split_readers(f, left, &mut made);
         let (lives, links) = (Lives::of(f), Links::of(f));
+        let keys = keys(f, &links, left);
         let mut trial = Trial { f: f.clone(), report: Report::default(), failed: HashSet::new() };
         let mut inserted = 0;
         for (k, kernel) in f.kernels.iter().enumerate() {
             let mut read: Vec<BufferId> = kernel_loads(kernel).map(|access| access.buffer).collect();
             read.sort_unstable();
             read.dedup();
-            read.retain(|&b| !left.contains(&b) && is_large(f, b) && needs_copy(f, &links, k, b));
+            read.retain(|&b| keys.contains_key(&(k, b)));
             for buffer in read {
                 // It may have been computed for another value that the kernel reads.
                 if !kernel_loads(&trial.f.kernels[k + inserted]).any(|access| access.buffer == buffer) {
                     continue;
                 }
-                let copies = key(f, kernel, buffer).map(|key| copies.entry(key).or_default());
+                let copies = keys[&(k, buffer)].clone().map(|key| copies.entry(key).or_default());
                 let again = copies.and_then(|copies| {
                     copies.prepare(f, &links, k);
                     Some((lives.again(f, buffer, k, &copies.now, Keep::Smaller, MAX_COST)?, copies))
@@ -121,7 +124,17 @@ impl Trial {
         Some(trial)
     }
 
-    /// Makes one kernel of those that compute values again and those that need them. What is still stored whole then failed.
+    /// What failed, but for the largest: these may have failed because of copies of the smaller ones, which they read.
+    fn given_up(self, f: &KernelFunction) -> HashSet<BufferId> {
+        let bytes = |&b: &BufferId| f.buffers[b].bytes();
+        let largest = self.failed.iter().map(bytes).max();
+        let smaller: HashSet<BufferId> =
+            self.failed.iter().copied().filter(|b| Some(bytes(b)) < largest).collect();
+        if smaller.is_empty() { self.failed } else { smaller }
+    }
+
+    /// Makes one kernel of those that compute values again and those that need them. What is still stored whole then
+    /// failed, or what leaves more than half as much.
     fn join(&mut self, made: &HashMap<BufferId, BufferId>) {
         let (f, report) = (&mut self.f, &mut self.report);
         let writes = |kernel: &Kernel| kernel_stores(kernel).any(|buffer| made.contains_key(&buffer));
@@ -133,7 +146,9 @@ impl Trial {
         super::dead::remove(f);
         let stored: HashSet<BufferId> = f.kernels.iter().flat_map(kernel_stores).collect();
         let whole = stored.into_iter().filter(|&buffer| is_large(f, buffer));
-        self.failed.extend(whole.filter_map(|buffer| made.get(&buffer)));
+        let made_for = whole.filter_map(|b| made.get(&b).map(|&of| (b, of)));
+        let bytes = |b: BufferId| f.buffers[b].bytes();
+        self.failed.extend(made_for.filter(|&(b, of)| b == of || bytes(b) > bytes(of) / 2).map(|(_, of)| of));
     }
 }
 
@@ -203,6 +218,36 @@ fn needs_copy(f: &KernelFunction, links: &Links, k: usize, buffer: BufferId) -> 
     writer.is_some_and(|writer| writer != k && !group::may_join(f, links, writer, k))
 }
 
+/// For each kernel that needs a copy of a large value, and that value, the coordinates along which it needs slices. All that
+/// need slices of a value need the same ones, if the coordinates that they share make slices that are many and small: it is
+/// computed again once then.
+fn keys(
+    f: &KernelFunction,
+    links: &Links,
+    left: &HashSet<BufferId>,
+) -> HashMap<(usize, BufferId), Option<Key>> {
+    let mut keys = HashMap::new();
+    let mut shared: HashMap<BufferId, Key> = HashMap::new();
+    for (k, kernel) in f.kernels.iter().enumerate() {
+        let read: HashSet<BufferId> = kernel_loads(kernel).map(|access| access.buffer).collect();
+        for b in read {
+            if !left.contains(&b) && is_large(f, b) && needs_copy(f, links, k, b) {
+                let key = key(f, kernel, b);
+                if let Some(key) = &key {
+                    shared.entry(b).or_insert_with(|| key.clone()).retain(|d| key.contains(d));
+                }
+                keys.insert((k, b), key);
+            }
+        }
+    }
+    for ((_, b), key) in &mut keys {
+        if let (Some(key), Some(shared)) = (key, shared.get(b).filter(|shared| is_sliced(f, *b, shared))) {
+            key.clone_from(shared);
+        }
+    }
+    keys
+}
+
 /// The coordinates of a buffer that are axes of a kernel wherever it loads it, if slices along them are many and small.
 fn key(f: &KernelFunction, kernel: &Kernel, buffer: BufferId) -> Option<Key> {
     let data = &f.buffers[buffer];
@@ -223,7 +268,13 @@ fn key(f: &KernelFunction, kernel: &Kernel, buffer: BufferId) -> Option<Key> {
     }
     let shared = axes?;
     let key: Key = (0..shared.len()).filter(|&d| shared[d].is_some()).collect();
+    is_sliced(f, buffer, &key).then_some(key)
+}
+
+/// Whether slices of a buffer along such coordinates are many and small.
+fn is_sliced(f: &KernelFunction, buffer: BufferId, key: &Key) -> bool {
+    let data = &f.buffers[buffer];
     let slices = points(key.iter().map(|&d| &data.shape[d]));
     let is_part = slices < data.elements();
-    (is_part && slices >= FEW_POINTS && data.bytes() / slices <= MAX_SLICE).then_some(key)
+    is_part && slices >= FEW_POINTS && data.bytes() / slices <= MAX_SLICE
 }
