@@ -115,12 +115,15 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         let (outer, inner) = others.into_iter().partition::<Vec<_>, _>(|&(axis, _)| {
             tiles.panel.as_ref().is_none_or(|panel| panel.depends & (1 << axis) != 0)
         });
-        // Where a panel serves many such points, what the next one is copied from is not much; panels in memory follow one
-        // another, which the processor foresees.
-        let is_alone = tiles.panel.as_ref().is_some_and(|panel| inner.is_empty() && !panel.shape.parts);
+        // Where columns serve many such points, what the next ones are read or copied from is not much.
+        let is_alone = match &tiles.panel {
+            Some(panel) => inner.is_empty() && !panel.shape.parts,
+            None => outer.is_empty(),
+        };
         let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();
         let blocks = blocks_of_panels(self.stage, self.schedule, points);
-        let ahead = is_alone.then(|| Ahead::new(self, columns, blocks, count)).flatten();
+        let is_packed = tiles.panel.is_some();
+        let ahead = is_alone.then(|| Ahead::new(self, columns, blocks, count, is_packed)).flatten();
         let rows_ahead = tiles.rows_ahead.as_ref();
         let mut on_tile = |emission: &mut Emission<E>, tile: &Tile<'_, E::Word>| match (&ahead, rows_ahead) {
             (Some(ahead), _) => {

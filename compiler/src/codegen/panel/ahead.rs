@@ -1,7 +1,9 @@
-//! Asks memory for what the next panel is copied from while tiles use the panel before it.
+//! Asks memory for what the next panel is copied from while tiles use the panel before it, or for the columns themselves where
+//! tiles read them in place.
 //!
-//! A copy that waits for memory computes nothing. So every tile asks for a share of the columns of the next block, a little
-//! in each segment of its fold: when that block is copied, its lines are on their way or have come.
+//! A copy that waits for memory computes nothing, and neither does the first of the tiles that use a block of columns. So every
+//! tile asks for a share of the columns of the next block, a little in each segment of its fold: when that block is copied, or
+//! read, its lines are on their way or have come.
 
 use super::{LINE, operand};
 use crate::codegen::access::{FlatAccess, Side};
@@ -15,6 +17,8 @@ use crate::kernel::{Axis, StageSchedule, points};
 
 /// An operand of at most so many bytes is in a near cache after its first use.
 const NEAR: usize = 256 << 10;
+/// Columns of at most so many bytes that are read in place come fast enough when they are needed: from the last-level cache.
+const NEAR_IN_PLACE: usize = 1 << 20;
 /// The least elements of the fold in a segment, so that what is between segments is little.
 const SEGMENT: usize = 16;
 
@@ -35,13 +39,14 @@ pub(in crate::codegen) struct Ahead {
 }
 
 impl Ahead {
-    /// How to ask for the panels behind those of so many blocks of columns, where so many rows use them; `None` where it is
-    /// not worth it, or does not divide among the tiles.
+    /// How to ask for the panels behind those of so many blocks of columns, where so many rows use them, or for columns that are
+    /// not packed; `None` where it is not worth it, or does not divide among the tiles.
     pub(in crate::codegen) fn new<E: VectorEmitter>(
         code: &StageCode<'_, E>,
         columns: Columns,
         blocks: usize,
         rows: usize,
+        is_packed: bool,
     ) -> Option<Ahead> {
         let &StageSchedule::Tile { row_axis, rows: tile_rows, cols, lanes, row_operand, .. } = code.schedule
         else {
@@ -57,7 +62,8 @@ impl Ahead {
         let all_cols = columns.count(&code.extents);
         let bytes = elements.saturating_mul(all_cols).saturating_mul(fold.body.insts[operand].dtype.bytes());
         // With more rows than elements, copying is a small part of the work.
-        let is_worth_it = bytes > NEAR && rows >= 2 * tile_rows && elements >= rows;
+        let near = if is_packed { NEAR } else { NEAR_IN_PLACE };
+        let is_worth_it = bytes > near && rows >= 2 * tile_rows && elements >= rows;
         // Segments need not be whole rounds of partial results.
         if !is_worth_it || !code.vectors.has_prefetch() || fold.lanes > 1 {
             return None;
