@@ -2,9 +2,9 @@
 
 use cranelift_entity::SecondaryMap;
 
-use super::emitter::VectorEmitter;
+use super::emitter::{VectorEmitter, VectorType};
 use super::point::{Point, affine_at, whole};
-use crate::kernel::{Affine, Axis, BufferId, Extent, Guard, Indirect, ScalarId};
+use crate::kernel::{Affine, Axis, BinaryOp, BufferId, Extent, Guard, Indirect, ScalarId};
 use crate::tensor::Scalar;
 use crate::types::DType;
 
@@ -158,7 +158,7 @@ impl FlatAccess {
 
     /// The address where the guards hold, else that of the fill value.
     fn or_fill<E: VectorEmitter>(&self, e: &mut E, address: E::Word, point: &Point<E::Word>) -> E::Word {
-        let mut address = address;
+        let mut all_hold = None;
         for guard in &self.guards {
             let expr = affine_at(e, &guard.expr, point, None);
             if let (None, known) = expr
@@ -168,9 +168,13 @@ impl FlatAccess {
             }
             let expr = whole(e, expr);
             let holds = e.word_within(expr, guard.below);
-            let fill = e.constant_address(self.fill);
-            address = e.word_select(holds, address, fill);
+            all_hold = Some(match all_hold {
+                None => holds,
+                Some(others) => e.binary(BinaryOp::And, VectorType::scalar(DType::Bool), others, holds),
+            });
         }
-        address
+        let Some(all_hold) = all_hold else { return address };
+        let fill = e.constant_address(self.fill);
+        e.word_select(all_hold, address, fill)
     }
 }
