@@ -44,6 +44,9 @@ const ROUNDS: usize = 6;
 
 /// Computes again what can be local then.
 pub fn run(f: &mut KernelFunction, report: &mut Report) {
+    if !f.buffers.keys().any(|buffer| is_large(f, buffer)) {
+        return;
+    }
     let mut left: HashSet<BufferId> = HashSet::new();
     for _ in 0..ROUNDS {
         let Some(tried) = Trial::of(f, &left) else { return };
@@ -174,7 +177,7 @@ fn split_readers(
     left: &HashSet<BufferId>,
     made: &mut HashMap<BufferId, BufferId>,
 ) -> KernelFunction {
-    let links = Links::of(f);
+    let (links, writers) = (Links::of(f), writers(f));
     let mut split = KernelFunction { kernels: Vec::new(), ..f.clone() };
     for (k, kernel) in f.kernels.iter().enumerate() {
         let alone = |stage: &Stage| Kernel {
@@ -186,7 +189,7 @@ fn split_readers(
             kernel.stages.len() > 1
                 && is_large(f, buffer)
                 && !left.contains(&buffer)
-                && needs_copy(f, &links, k, buffer)
+                && needs_copy(f, &links, k, writers.get(&buffer))
                 && key(f, kernel, buffer).is_none()
                 && kernel.stages.iter().any(|stage| key(f, &alone(stage), buffer).is_some())
         });
@@ -211,11 +214,15 @@ fn at_kernel(stage: &Stage) -> Stage {
     Stage { axes: vec![], ..stage.clone() }
 }
 
+/// The first kernel that writes each buffer.
+fn writers(f: &KernelFunction) -> HashMap<BufferId, usize> {
+    let stores = f.kernels.iter().enumerate().rev();
+    stores.flat_map(|(k, kernel)| kernel_stores(kernel).map(move |buffer| (buffer, k))).collect()
+}
+
 /// Whether a kernel reads a value that another one leaves, behind which it cannot come for that.
-fn needs_copy(f: &KernelFunction, links: &Links, k: usize, buffer: BufferId) -> bool {
-    let writes = |kernel: &Kernel| kernel_stores(kernel).any(|stored| stored == buffer);
-    let writer = f.kernels.iter().position(writes);
-    writer.is_some_and(|writer| writer != k && !group::may_join(f, links, writer, k))
+fn needs_copy(f: &KernelFunction, links: &Links, k: usize, writer: Option<&usize>) -> bool {
+    writer.is_some_and(|&writer| writer != k && !group::may_join(f, links, writer, k))
 }
 
 /// For each kernel that needs a copy of a large value, and that value, the coordinates along which it needs slices. All that
@@ -226,12 +233,13 @@ fn keys(
     links: &Links,
     left: &HashSet<BufferId>,
 ) -> HashMap<(usize, BufferId), Option<Key>> {
+    let writers = writers(f);
     let mut keys = HashMap::new();
     let mut shared: HashMap<BufferId, Key> = HashMap::new();
     for (k, kernel) in f.kernels.iter().enumerate() {
         let read: HashSet<BufferId> = kernel_loads(kernel).map(|access| access.buffer).collect();
         for b in read {
-            if !left.contains(&b) && is_large(f, b) && needs_copy(f, links, k, b) {
+            if !left.contains(&b) && is_large(f, b) && needs_copy(f, links, k, writers.get(&b)) {
                 let key = key(f, kernel, b);
                 if let Some(key) = &key {
                     shared.entry(b).or_insert_with(|| key.clone()).retain(|d| key.contains(d));
