@@ -92,44 +92,50 @@ fn compiled_layers_agree_with_the_evaluator() {
     let pool = Workers::new(2).expect("two threads can be had");
     for &(name, images, layer) in LAYERS {
         for &shape in images {
-            let module = module(layer, shape);
-            let x = Sampler::new(3).distinct(&shape);
-            let function = |name: &str| &module.functions[module.function(name).expect("it was built")];
-            let mut first = State::default();
-            evaluate(&module, function("init"), &[], &mut first).expect("it looks nothing up");
-            let mut taught = first.clone();
-            let y = evaluate(&module, function("f"), std::slice::from_ref(&x), &mut taught);
-            evaluate(&module, function("step"), std::slice::from_ref(&x), &mut taught).expect("nor does it");
-            for level in [OptLevel::O0, OptLevel::O3] {
-                let program = compile(&module, &Options::new(level).verify_each(true), &target);
-                let mut serial = Vec::new();
-                for threads in [Threads::serial(), Threads::from(pool.clone())] {
-                    let instance = program.instance(threads).expect("there is memory");
-                    for v in &program.program().state.variables {
-                        let bytes = first.variables[&v.variable.name].to_bytes();
-                        instance.write(v.offset, &v.scatter(&bytes)).expect("variables lie in the state");
-                    }
-                    let run = |name: &str| {
-                        let params = std::slice::from_ref(&x);
-                        call(&program, &instance, function(name), params).expect("it looks nothing up")
-                    };
-                    let what = |of: &str| format!("{name} of {shape:?} at {level:?}: {of}");
-                    let mut found = run("f");
-                    assert_close(&found[0], &y.as_ref().expect("nor does it")[0], &what("y"));
-                    run("step");
-                    let names = program.program().state.variables.iter().map(|v| &v.variable.name);
-                    for (name, value) in names.zip(variables(&program, &instance)) {
-                        assert_close(&value, &taught.variables[name], &what(name));
-                        assert_eq!(!same(&first.variables[name], &value), shape[0] > 0, "{}", what(name));
-                        found.push(value);
-                    }
-                    match serial.is_empty() {
-                        true => serial = found,
-                        false => {
-                            assert!(serial.iter().zip(&found).all(|(a, b)| same(a, b)), "{}", what("threads"))
-                        }
-                    }
-                }
+            check(&format!("{name} of {shape:?}"), &module(layer, shape), shape, &target, &pool);
+        }
+    }
+}
+
+/// Checks the result of a layer and its variables after a step, of code that is fused and not, on one thread and on two.
+fn check(layer: &str, module: &Module, shape: [usize; 4], target: &Target, pool: &Workers) {
+    let function = |name: &str| &module.functions[module.function(name).expect("it was built")];
+    let params = [Sampler::new(3).distinct(&shape)];
+    let evaluated = |name: &str, params: &[Tensor], state: &mut State| {
+        evaluate(module, function(name), params, state).expect("no index is looked up")
+    };
+    let mut first = State::default();
+    evaluated("init", &[], &mut first);
+    let mut taught = first.clone();
+    let y = evaluated("f", &params, &mut taught);
+    evaluated("step", &params, &mut taught);
+    for level in [OptLevel::O0, OptLevel::O3] {
+        let what = |of: &str| format!("{layer} at {level:?}: {of}");
+        let program = compile(module, &Options::new(level).verify_each(true), target);
+        let all = &program.program().state.variables;
+        let mut serial = Vec::new();
+        for threads in [Threads::serial(), Threads::from(pool.clone())] {
+            let instance = program.instance(threads).expect("there is memory");
+            for v in all {
+                let bytes = first.variables[&v.variable.name].to_bytes();
+                instance.write(v.offset, &v.scatter(&bytes)).expect("variables lie in the state");
+            }
+            let run = |name: &str| {
+                call(&program, &instance, function(name), &params).expect("no index is looked up")
+            };
+            let mut found = run("f");
+            assert_close(&found[0], &y[0], &what("y"));
+            run("step");
+            for (v, value) in all.iter().zip(variables(&program, &instance)) {
+                let name = &v.variable.name;
+                assert_close(&value, &taught.variables[name], &what(name));
+                assert_eq!(!same(&first.variables[name], &value), shape[0] > 0, "{}", what(name));
+                found.push(value);
+            }
+            if serial.is_empty() {
+                serial = found;
+            } else {
+                assert!(serial.iter().zip(&found).all(|(a, b)| same(a, b)), "{}", what("threads"));
             }
         }
     }
