@@ -4,6 +4,7 @@
 //     c++ -std=c++17 -O2 -Ibuild examples/cpp/predict.cpp build/mnist.so -Wl,-rpath,'$ORIGIN' -o build/predict
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
