@@ -49,9 +49,14 @@ fn output(command: &mut Command) -> (i32, String, String) {
 
 #[track_caller]
 fn fails(args: &[&str], code: i32, says: &str) {
-    let (found, out, err) = bessemer(args);
-    assert_eq!(found, code, "{args:?}\n{out}\n{err}");
-    assert!(err.contains(says), "{args:?}\n{err}");
+    fails_with(Command::new(env!("CARGO_BIN_EXE_bessemer")).args(args), code, says);
+}
+
+#[track_caller]
+fn fails_with(command: &mut Command, code: i32, says: &str) {
+    let (found, out, err) = output(command);
+    assert_eq!(found, code, "{command:?}\n{out}\n{err}");
+    assert!(err.contains(says), "{command:?}\n{err}");
     assert!(!err.contains("panicked"), "{err}");
 }
 
@@ -155,7 +160,10 @@ fn batches_that_are_too_large_are_errors() {
         fails(&[command, &model, "--batch", &huge], 1, "E0601");
         fails(&[command, &model, "--batch", "100000000000"], 1, "E0602");
     }
-    fails(&["bench", &model, "--batch", "50000000000"], 1, "out of memory");
+    // Whatever the system promises, the process has 16 GB.
+    let limited = "ulimit -v 16000000 && exec \"$0\" \"$@\"";
+    let args = [env!("CARGO_BIN_EXE_bessemer"), "bench", &model, "--batch", "50000000000"];
+    fails_with(Command::new("sh").args(["-c", limited]).args(args), 1, "out of memory");
     fails(&["inspect", &model, "--batch", "99999999999999999999999"], 2, "--batch");
 }
 

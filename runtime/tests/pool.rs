@@ -341,11 +341,23 @@ fn a_pool_needs_a_sensible_number_of_threads() {
     assert_eq!(Pool::with_available_cores().expect("threads").threads(), available_cores());
 }
 
+/// Bytes of addresses that the process has in use.
+fn address_space() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("the test runs on Linux");
+    let pages: u64 = pages.split(' ').next().and_then(|size| size.parse().ok()).expect("a number of pages");
+    // SAFETY: the call reads a constant of the system.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages * page.unsigned_abs()
+}
+
 #[test]
 fn threads_that_the_system_refuses_are_an_error() {
-    // In a child, as the limit is the whole process's: room for some stacks, not for a thousand.
+    // In a child, as the limit is the whole process's: room for some stacks, not for a thousand, beside what there is of the
+    // other tests.
+    let taken = address_space();
     let end = run_in_child(|| {
-        let limit = libc::rlimit { rlim_cur: 3 << 29, rlim_max: 3 << 29 };
+        let most = taken + (1 << 30);
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
         // SAFETY: `limit` is valid for reads.
         unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
         let refused = Pool::new(Pool::MAX_THREADS).err() == Some(Status::NoThreads);
