@@ -18,7 +18,7 @@ use bessemer::artefact::{ArtefactOptions, Weights, artefact_source};
 use bessemer::compile::Model;
 use bessemer::compiler::artefact;
 use bessemer::compiler::codegen::Target;
-use bessemer::compiler::kernel::{Fold, FoldOp, points};
+use bessemer::compiler::kernel::{Fold, FoldOp, StageSchedule, points};
 use bessemer::compiler::memory;
 use bessemer::compiler::pipeline::{OptLevel, Options};
 use bessemer::compiler::program::StateLayout;
@@ -128,6 +128,31 @@ fn networks_have_the_published_multiply_adds() {
         });
         let products: usize = products.sum();
         assert_eq!((products + 5_000_000) / 10_000_000, published, "`{name}`: {products}");
+    }
+}
+
+/// What most of the time of a step goes into is run by vectors, at levels whose tiles have much code as well.
+#[test]
+fn no_large_contraction_is_run_point_by_point() {
+    for level in ["x86-64-v2", "x86-64-v3", "x86-64-v4"] {
+        let target = Target::parse("x86_64-unknown-linux-gnu", level).unwrap();
+        for model in networks(&target) {
+            let name = model.module().name.clone();
+            let (_, step) = model.entry_point("train_step").unwrap_or_else(|e| panic!("{e}"));
+            let lowered = model.lower(step, 8).unwrap_or_else(|e| panic!("{e}"));
+            for kernel in model.schedule(&lowered).kernels {
+                for (stage, schedule) in kernel.stages.iter().zip(&kernel.schedule.stages) {
+                    let Some(fold) = &stage.fold else { continue };
+                    let is_product = fold.accumulators.iter().any(|a| matches!(a.op, FoldOp::Dot(..)));
+                    let elements = points([&kernel.axes, &stage.axes, &fold.axes].into_iter().flatten());
+                    let is_scalar = matches!(schedule, StageSchedule::Scalar);
+                    assert!(
+                        !(is_scalar && is_product) || elements < 1 << 20,
+                        "`{name}` for {level}: {kernel:?}"
+                    );
+                }
+            }
+        }
     }
 }
 

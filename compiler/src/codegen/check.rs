@@ -7,6 +7,7 @@ use cranelift_entity::EntityRef;
 
 use super::columns::Columns;
 use super::fold::accumulators_fit;
+use super::panel::PanelShape;
 use super::plan::{dependencies, fold_operands, instruction_counts};
 use super::{Target, Vectors};
 use crate::kernel::{
@@ -36,16 +37,15 @@ pub(crate) fn check(kernel: &Kernel, target: &Target) -> Result<(), String> {
     if let Some(axis) = kernel.schedule.each.iter().find(|&&axis| axis >= kernel.axes.len()) {
         return Err(format!("it cannot be run for each i{axis}: it has {} axes", kernel.axes.len()));
     }
-    let mut values = 0usize;
     for (n, stage) in kernel.stages.iter().enumerate() {
-        let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
+        let schedule = scheduled(kernel, n);
         let at = |what: String| format!("stage {n}: {what}");
         for body in stage.fold.iter().map(|f| &f.body).chain([&stage.body]) {
             check_body(body).map_err(at)?;
         }
         check_schedule(kernel, stage, schedule, target).map_err(at)?;
-        values = values.saturating_add(estimate(kernel, stage, schedule, target.vectors()));
     }
+    let values = estimates(kernel, target).fold(0, usize::saturating_add);
     if values > MAX_VALUES {
         return Err(format!(
             "its code would have about {values} values, more than {MAX_VALUES}: split it into smaller kernels or use \
@@ -53,6 +53,24 @@ pub(crate) fn check(kernel: &Kernel, target: &Target) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// The stage that has most of the code, where a kernel's code would be too large.
+pub(crate) fn largest_of_too_large(kernel: &Kernel, target: &Target) -> Option<usize> {
+    let values: Vec<usize> = estimates(kernel, target).collect();
+    let is_too_large = values.iter().copied().fold(0, usize::saturating_add) > MAX_VALUES;
+    (0..values.len()).max_by_key(|&n| values[n]).filter(|_| is_too_large)
+}
+
+/// How a stage is run.
+fn scheduled(kernel: &Kernel, stage: usize) -> &StageSchedule {
+    kernel.schedule.stages.get(stage).unwrap_or(&StageSchedule::Scalar)
+}
+
+/// About how many values the code of each stage has at most.
+fn estimates(kernel: &Kernel, target: &Target) -> impl Iterator<Item = usize> {
+    let stages = kernel.stages.iter().enumerate();
+    stages.map(|(n, stage)| estimate(kernel, stage, scheduled(kernel, n), target.vectors()))
 }
 
 fn check_body(body: &Body) -> Result<(), String> {
@@ -185,11 +203,12 @@ fn estimate(kernel: &Kernel, stage: &Stage, schedule: &StageSchedule, vectors: V
             let vector = vector(axis, lanes);
             vector.0.saturating_add(tail(vector)).saturating_mul(BLOCKS)
         }
-        StageSchedule::Tile { col_axis, rows, cols, lanes, pack, .. } => {
+        StageSchedule::Tile { col_axis, rows, cols, lanes, .. } => {
             let vector = vector(col_axis, lanes);
             let row = vector.0.saturating_mul(cols / vector.1).saturating_add(tail(vector));
-            // With a panel, also for parts of the fold and of the rows.
-            let parts = if pack == Packed::Neither { 1 } else { 4 };
+            // Also for parts of the fold and of the rows.
+            let panel = PanelShape::new(stage, schedule, &most(&kernel.axes_of_points(stage)));
+            let parts = if panel.is_some_and(|panel| panel.parts) { 4 } else { 1 };
             row.saturating_mul(rows).saturating_mul(BLOCKS * BLOCKS * parts)
         }
     }

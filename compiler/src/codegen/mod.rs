@@ -45,7 +45,7 @@ mod tile;
 mod vectors;
 mod wide;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, largest_of_too_large};
 pub(crate) use columns::Columns;
 pub use cpu::{CpuLevel, Features};
 pub(crate) use fold::accumulators_fit;

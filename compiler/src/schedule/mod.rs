@@ -16,7 +16,7 @@ mod tile;
 
 pub use explain::explain;
 
-use crate::codegen::{Columns, Target, check};
+use crate::codegen::{Columns, Target, check, largest_of_too_large};
 use crate::kernel::{Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule};
 use chunks::{choose_chunks, choose_each, cut_slices};
 use cost::{Leaf, Model};
@@ -52,11 +52,24 @@ pub fn schedule(f: &mut KernelFunction, target: &Target, options: &ScheduleOptio
         f.kernels.iter().map(|kernel| schedule_kernel(f, kernel, target, options)).collect();
     for (kernel, schedule) in f.kernels.iter_mut().zip(schedules) {
         kernel.schedule = schedule;
-        // Bodies of thousands of instructions are not repeated for every lane.
+        // Bodies of thousands of instructions are not repeated for every point of a tile.
+        while let Some(stage) = largest_of_too_large(kernel, target)
+            && kernel.schedule.stages.get_mut(stage).is_some_and(simplify)
+        {}
         if check(kernel, target).is_err() {
             kernel.schedule.stages.clear();
         }
     }
+}
+
+/// Makes code of a stage smaller, if it can be: by tiles of half as many rows, or else point by point.
+fn simplify(schedule: &mut StageSchedule) -> bool {
+    match schedule {
+        StageSchedule::Scalar => return false,
+        StageSchedule::Tile { rows, .. } if *rows > 1 => *rows /= 2,
+        _ => *schedule = StageSchedule::Scalar,
+    }
+    true
 }
 
 fn schedule_kernel(
@@ -268,6 +281,22 @@ mod tests {
             let schedule = scheduled_for(level("x86-64-v3"), &text);
             assert_eq!(schedule.chunks.map(|chunks| (chunks.axis, chunks.block % 24)), Some((1, 0)));
         }
+    }
+
+    #[test]
+    fn long_bodies_have_smaller_tiles() {
+        let long = |times: usize| {
+            let body: String =
+                (1..=times).map(|n| format!("      s{n} = add s{}, s0 : f32\n", n - 1)).collect();
+            contraction_text(14 * 6, 64, false)
+                .replace("      store s0, buf2", &format!("{body}      store s{times}, buf2"))
+        };
+        let rows = |times| match scheduled_for(level("x86-64-v4"), &long(times)).stages[..] {
+            [StageSchedule::Tile { rows, .. }] => rows,
+            [StageSchedule::Scalar] => 0,
+            ref stages => panic!("{stages:?}"),
+        };
+        assert_eq!([10, 10_000, 50_000].map(rows), [14, 3, 0]);
     }
 
     #[test]
