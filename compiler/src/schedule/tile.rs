@@ -174,10 +174,10 @@ impl Candidate<'_> {
         let vectors = self.loads(model, self.operands[1 - self.row_operand], self.col_axis);
         let (consecutive, conflicts) = (vectors.consecutive, vectors.conflicts);
         let broadcast = self.loads(model, self.operands[self.row_operand], innermost);
-        let strided = match (broadcast.consecutive, broadcast.conflicts) {
-            (true, _) => None,
-            (false, conflicts) => Some(STRIDED_ROWS[usize::from(conflicts)]),
-        };
+        let bytes = self.fold.body.insts[self.operands[0]].dtype.bytes();
+        // Lines of the cache that follow one another are read like consecutive elements.
+        let is_near = broadcast.consecutive || broadcast.row as usize * bytes <= LINE_BYTES;
+        let strided = (!is_near).then_some(STRIDED_ROWS[usize::from(broadcast.conflicts)]);
         // A panel serves all points of the axes that it does not depend on.
         let depends = dependencies(&self.fold.body)[self.operands[1 - self.row_operand].index()];
         let is_free = |axis: &Axis| {
@@ -188,19 +188,22 @@ impl Candidate<'_> {
         let uses: f64 = (0..extents.len()).filter(is_free).map(|axis| extents[axis] as f64).product();
         // Rows of a panel are one behind the other.
         let in_panels = columns.axis != columns.along && vectors.row == columns.each as i64;
+        let of_rows = || (rows as f64 * uses >= PACK_ROWS as f64).then_some(Pack::Rows(rows));
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
-            (true, _) if in_panels => None,
-            (true, true) => Some(Pack::Conflicts),
-            (true, false) => (rows as f64 * uses >= PACK_ROWS as f64).then_some(Pack::Rows(rows)),
+            (true, true) if !in_panels => Some(Pack::Conflicts),
+            (true, _) => of_rows(),
         };
         // Vectors of a row, and columns that fill none.
         let pieces = model.vectors_of(cols, self.lanes);
-        let bytes = self.lanes * self.fold.body.insts[self.operands[0]].dtype.bytes();
+        let vector_bytes = self.lanes * bytes;
         let shape = match model.vectors.tile_registers() {
-            Some(registers) => {
-                Shape::best((registers, ROW_BYTES / bytes), rows, pieces, columns.each.div_ceil(self.lanes))
-            }
+            Some(registers) => Shape::best(
+                (registers, ROW_BYTES / vector_bytes),
+                rows,
+                pieces,
+                columns.each.div_ceil(self.lanes),
+            ),
             None => Shape { rows: ROWS.min(rows.next_power_of_two()), vectors: VECTORS },
         };
         // Fewer accumulators do not keep the units busy.
@@ -208,13 +211,15 @@ impl Candidate<'_> {
         let busy = (chains / CHAINS as f64).min(1.0);
         // Rows of a few elements of a line each, of which the next rows use the others: they are packed if the lines are gone by
         // then, as those that compete are.
-        let touched = LINE_BYTES + bytes * pieces.min(shape.vectors);
+        let touched = LINE_BYTES + vector_bytes * pieces.min(shape.vectors);
         let blocks = pieces.div_ceil(shape.vectors).min(BLOCKS);
         let pack_rows = pack.is_some()
             && strided.is_some()
             && self.row_stride(model) == 1
             && blocks > 1
             && (elements * touched as f64 > NEAR as f64 || broadcast.conflicts && elements > WAYS);
+        // Columns in panels are copied only to lie beside the rows.
+        let pack = pack.filter(|_| pack_rows || !in_panels);
         let strided = match strided {
             Some(_) if pack_rows => 0.0,
             Some(cycles) if self.row_stride(model) == 1 => cycles,
