@@ -284,6 +284,34 @@ mod tests {
     }
 
     #[test]
+    fn vectors_are_along_the_columns_of_a_panel() {
+        let text = r#"kernels @t {
+  buffer buf0 "a" : f32[14,2304] param 0
+  buffer buf1 "b" : f32[16,36864] param 1
+  buffer buf2 "c" : f32[14,256] result 0
+  kernel k0 (i0 < 14, i1 < 16, i2 < 16) {
+    stage {
+      fold reduce (i3 < 2304) {
+        s0 = load buf0[i0, i3] : f32
+        s1 = load buf1[i1, i2 + 16*i3] : f32
+        acc0 = dot s0, s1 : f32
+      }
+      s0 = acc0 : f32
+      store s0, buf2[i0, 16*i1 + i2]
+    }
+  }
+}"#;
+        // Not across the panels, of which there are as many.
+        for cpu in ["x86-64-v3", "x86-64-v4"] {
+            let stages = scheduled_for(level(cpu), text).stages;
+            assert!(
+                matches!(stages[..], [StageSchedule::Tile { col_axis: 2, pack: Packed::Neither, .. }]),
+                "{cpu}: {stages:?}"
+            );
+        }
+    }
+
+    #[test]
     fn long_bodies_have_smaller_tiles() {
         let long = |times: usize| {
             let body: String =

@@ -187,7 +187,7 @@ impl Candidate<'_> {
         };
         let uses: f64 = (0..extents.len()).filter(is_free).map(|axis| extents[axis] as f64).product();
         // Rows of a panel are one behind the other.
-        let in_panels = columns.axis != columns.along && vectors.row == columns.each as i64;
+        let in_panels = consecutive && columns.axis != columns.along && vectors.row == columns.each as i64;
         let of_rows = || (rows as f64 * uses >= PACK_ROWS as f64).then_some(Pack::Rows(rows));
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
