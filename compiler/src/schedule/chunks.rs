@@ -45,11 +45,12 @@ pub(super) fn choose_chunks(
     cycles: f64,
     vectors: Vectors,
 ) -> Option<Chunks> {
-    let wanted = match ((cycles / CHUNK_CYCLES) as usize).clamp(1, MAX_CHUNKS) {
-        // Of three chunks, one of two threads runs two.
-        few @ ..FEW_CHUNKS => 1 << few.ilog2(),
-        many => many,
+    // Of three chunks, one of two threads runs two.
+    let shared = |count: usize| match count {
+        few @ 1..FEW_CHUNKS => 1 << few.ilog2(),
+        many => many.max(1),
     };
+    let wanted = shared(((cycles / CHUNK_CYCLES) as usize).min(MAX_CHUNKS));
     let (bytes, extents) = (whole_bytes(f, kernel), most(&kernel.axes));
     let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
     // Of so many coordinates, about, and about equal.
@@ -100,8 +101,12 @@ pub(super) fn choose_chunks(
         (0..axis_count).filter(|&axis| axis != row.0 && !of_columns(axis)).map(|axis| (axis, least(axis)));
     // Rows that run along several axes are cut along the others.
     let joined = joined_rows(&Model { f, kernel, stage, vectors }, row.0, columns);
-    let rows = |least: usize| {
-        (row.0 < axis_count && joined.is_empty()).then(|| (row.0, least.next_multiple_of(row.1)))
+    let cut_rows = |least: usize| {
+        let (axis, tile_rows) = row;
+        let extent = kernel.axes.get(axis).filter(|_| joined.is_empty())?.most();
+        let count = shared(count.min((extent + least / 2) / least));
+        let block = extent.div_ceil(count).next_multiple_of(tile_rows);
+        (block < extent).then_some(Chunks { axis, block })
     };
     let mut best: Option<(f64, Chunks)> = None;
     let of_columns = cut_columns.and_then(|(axis, steps)| {
@@ -117,14 +122,14 @@ pub(super) fn choose_chunks(
         best.map(|(_, chunks)| chunks)
     });
     let others = others.filter_map(|(axis, least)| cut_evenly(axis, least));
-    let of_rows = rows(least(row.0)).and_then(|(axis, unit)| cut(axis, unit));
+    let of_rows = cut_rows(least(row.0));
     for chunks in of_columns.into_iter().chain(others).chain(of_rows) {
         let share = evenness(extents[chunks.axis], chunks.block);
         if best.is_none_or(|(known, _)| share > known * BETTER) {
             best = Some((share, chunks));
         }
     }
-    let few_rows = || rows(least(row.0).min(FEW_ROWS)).and_then(|(axis, unit)| cut(axis, unit));
+    let few_rows = || cut_rows(least(row.0).min(FEW_ROWS));
     best.map(|(_, chunks)| chunks).or_else(few_rows).or_else(any)
 }
 
