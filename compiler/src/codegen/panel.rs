@@ -224,7 +224,7 @@ impl<'k, W: Copy> Panel<'k, W> {
         point: &Point<W>,
     ) {
         let Some(axis) = point.len().checked_sub(1).filter(|&axis| axis >= self.first_axis) else { return };
-        for (access, _) in plan.vector_loads().filter(|(access, _)| access.bytes.factor(axis) >= LINE) {
+        for access in plan.vector_loads().filter(|access| access.bytes.factor(axis) >= LINE) {
             let mut later = point.clone();
             later[axis] = later[axis].plus(ROWS_AHEAD);
             let (address, offset) = access.address(&mut emission.e, &emission.bases, &later, None);

@@ -232,12 +232,12 @@ impl<'k> BodyPlan<'k> {
         }
     }
 
-    /// Loads of vectors that are read whole whatever the point, each with the axes that it depends on.
-    pub(super) fn vector_loads(&self) -> impl Iterator<Item = (&FlatAccess, Axes)> {
+    /// Loads of vectors that are read whole whatever the point.
+    pub(super) fn vector_loads(&self) -> impl Iterator<Item = &FlatAccess> {
         let whole = |access: &&FlatAccess| access.guards.is_empty() && access.indirect.is_none();
         (0..self.insts.len())
             .filter(|&i| self.needed[i] && self.as_vector[i])
-            .filter_map(move |i| Some((self.accesses[i].as_ref().filter(whole)?, self.depends[i])))
+            .filter_map(move |i| self.accesses[i].as_ref().filter(whole))
     }
 
     /// The operands of an instruction that is computed.

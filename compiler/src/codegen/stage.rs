@@ -203,12 +203,14 @@ impl LeafPlan<'_> {
         }
     }
 
-    /// Asks for what the stage's body will read by vectors at these points, so that it comes while the fold runs.
+    /// Asks for what the stage's body will read by vectors at these points, and for where it will store, so that both come while
+    /// the fold runs.
     pub(super) fn prefetch<E: VectorEmitter>(&self, emission: &mut Emission<E>, points: &[Point<E::Word>]) {
         let mut asked = HashSet::new();
-        for (access, depends) in self.body.vector_loads() {
+        let stores = self.stores.iter().map(|store| &store.access).filter(|access| access.indirect.is_none());
+        for access in self.body.vector_loads().chain(stores) {
             for point in points {
-                let on = |&(axis, _): &(usize, _)| depends & (1 << axis) != 0;
+                let on = |&(axis, _): &(Axis, _)| access.bytes.factor(axis) != 0;
                 let offsets: Vec<i64> =
                     point.iter().enumerate().filter(on).map(|(_, coord)| coord.offset).collect();
                 if asked.insert((access.base, access.bytes.clone(), offsets)) {

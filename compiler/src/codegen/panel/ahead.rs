@@ -72,7 +72,7 @@ impl Ahead {
         let plan = BodyPlan::new(&fold.body, vec![operand], &around, code.vector(columns.axis, lanes));
         let fold_axis = code.spans.len();
         let is_apart = |access: &&FlatAccess| access.bytes.factor(fold_axis) >= LINE;
-        let accesses: Vec<_> = plan.vector_loads().map(|(a, _)| a).filter(is_apart).cloned().collect();
+        let accesses: Vec<_> = plan.vector_loads().filter(is_apart).cloned().collect();
         let per_row = elements / rows;
         let asked = per_row * tile_rows;
         let each = (SEGMENT * asked).div_ceil(elements);
