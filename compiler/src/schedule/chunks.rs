@@ -4,10 +4,11 @@ use cranelift_entity::EntityRef;
 
 use super::CHUNK_CYCLES;
 use super::cost::Model;
-use super::tile::joined_rows;
+use super::tile::{joined_rows, needed};
 use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes};
 use crate::kernel::{
-    Axis, BufferKind, Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most, points,
+    Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most,
+    points,
 };
 
 /// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
@@ -26,6 +27,12 @@ const ROWS_PER_PANEL: usize = 640;
 const FEW_ROWS: usize = 64;
 /// What reading, or packing, the rows of a tile anew for each block of columns adds to its time.
 const AGAIN: [f64; 2] = [0.03, 0.4];
+/// What reading them adds if they come from beyond the second-level cache, each for a single multiplication, where vectors have
+/// 512 bits: that cache is larger there, and what is beyond it farther away. With 256 bits longer chunks, whose panels leave less
+/// of it to the rows, gained nothing (1024x1024x1024: 0.95 of the speed).
+const FAR_AGAIN: f64 = 0.25;
+/// Bytes of the rows' operand from which on they do.
+const FAR: usize = 1 << 20;
 /// Cycles that each row of a chunk takes longer for the cache line at its end that the next chunk writes too.
 const SHARED_LINE: f64 = 10.0;
 /// Multiplications and additions of vectors in a cycle.
@@ -100,7 +107,8 @@ pub(super) fn choose_chunks(
     let others =
         (0..axis_count).filter(|&axis| axis != row.0 && !of_columns(axis)).map(|axis| (axis, least(axis)));
     // Rows that run along several axes are cut along the others.
-    let joined = joined_rows(&Model { f, kernel, stage, vectors }, row.0, columns);
+    let model = Model { f, kernel, stage, vectors };
+    let joined = joined_rows(&model, row.0, columns);
     let cut_rows = |least: usize| {
         let (axis, tile_rows) = row;
         let extent = kernel.axes.get(axis).filter(|_| joined.is_empty())?.most();
@@ -116,8 +124,9 @@ pub(super) fn choose_chunks(
         let held = blocks / bytes.div_ceil(LOCAL_BYTES).max(1);
         let limit = panel.min(blocks.div_ceil(2)).min(held).max(1);
         let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, steps * group)?)));
-        let worth =
-            |&(group, chunks): &(usize, Chunks)| worth((stage, schedule), extents[axis], chunks.block, group);
+        let worth = |&(group, chunks): &(usize, Chunks)| {
+            worth(&model, schedule, (extents[axis], chunks.block), group)
+        };
         let best = groups.max_by(|a, b| worth(a).total_cmp(&worth(b)));
         best.map(|(_, chunks)| chunks)
     });
@@ -171,17 +180,33 @@ fn repacks(stage: &Stage, schedule: &StageSchedule, axis: Axis) -> bool {
 
 /// What chunks of so many coordinates of the columns' axis are worth, of `group` blocks each: what is read of rows serves all
 /// blocks of a chunk, and rows that are written end less often, but threads that share many chunks wait less for one another.
-fn worth((stage, schedule): (&Stage, &StageSchedule), extent: usize, block: usize, group: usize) -> f64 {
-    let again = match (schedule, &stage.fold) {
+fn worth(model: &Model<'_>, schedule: &StageSchedule, (extent, block): (usize, usize), group: usize) -> f64 {
+    let again = match (schedule, &model.stage.fold) {
         (StageSchedule::Tile { pack: Packed::Both, .. }, _) => AGAIN[1],
-        (&StageSchedule::Tile { cols, lanes, .. }, Some(fold)) => {
+        (&StageSchedule::Tile { cols, lanes, row_operand, .. }, Some(fold)) => {
             let row = points(&fold.axes) as f64 * cols.div_ceil(lanes) as f64 / MULTIPLIED;
-            AGAIN[0] + SHARED_LINE / row.max(1.0)
+            AGAIN[0] + FAR_AGAIN * far_rows(model, fold, (row_operand, lanes)) + SHARED_LINE / row.max(1.0)
         }
         _ => AGAIN[0],
     };
     let count = extent.div_ceil(block) as f64;
     evenness(extent, block) / ((1.0 + TAIL / count) * (1.0 + again / group as f64))
+}
+
+/// How much of what tiles of vectors of 512 bits read of their rows comes from beyond the second-level cache.
+fn far_rows(model: &Model<'_>, fold: &Fold, (row_operand, lanes): (usize, usize)) -> f64 {
+    let operand = fold.accumulators.first().and_then(|a| fold_operands(a.op).get(row_operand).copied());
+    let Some(operand) = operand else { return 0.0 };
+    let loads = needed(&fold.body, operand);
+    let bytes: usize = loads.iter().map(|load| model.f.buffers[load.buffer].bytes()).sum();
+    if bytes < FAR || lanes * fold.body.insts[operand].dtype.bytes() < 64 {
+        return 0.0;
+    }
+    let depends = dependencies(&fold.body)[operand.index()];
+    let extents = model.extents();
+    let of_operand = (0..extents.len()).filter(|axis| depends & (1 << axis) != 0);
+    let reads = of_operand.map(|axis| extents[axis] as f64).product::<f64>() * points(&fold.axes) as f64;
+    (bytes as f64 / (reads * fold.body.insts[operand].dtype.bytes() as f64).max(1.0)).min(1.0)
 }
 
 /// How busy chunks of so many coordinates of an axis keep two, four and eight threads, together: 3 is all of the time.

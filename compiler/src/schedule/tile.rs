@@ -135,7 +135,7 @@ fn has(axes: Axes, axis: Axis) -> bool {
 }
 
 /// The loads that a value needs.
-fn needed(body: &Body, value: ScalarId) -> Vec<&Access> {
+pub(super) fn needed(body: &Body, value: ScalarId) -> Vec<&Access> {
     // Operands come before their uses, so one walk from the end finds them all.
     let mut needed = SecondaryMap::new();
     needed[value] = true;

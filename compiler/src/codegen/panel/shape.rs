@@ -8,9 +8,9 @@ use crate::types::DType;
 
 /// Bytes of a panel of 128-bit vectors: half of a first-level cache of 32 KiB.
 const PANEL_BYTES: usize = 16 << 10;
-/// Bytes of a panel of wider vectors, whose tiles have so many rows that a vector comes from the second-level cache in the time
-/// of its multiplications: what stays of that cache, of 512 KiB, beside the rows' operand.
-const WIDE_PANEL_BYTES: usize = 320 << 10;
+/// Bytes of a panel of vectors of 256 and of 512 bits, whose tiles have so many rows that a vector comes from the second-level
+/// cache in the time of its multiplications: what stays of that cache, of 512 KiB and 1 MiB, beside the rows' operand.
+const WIDE_PANEL_BYTES: [usize; 2] = [320 << 10, 640 << 10];
 /// Blocks of columns that a panel has before it has more elements of the fold.
 const BLOCKS: usize = 4;
 /// Bytes of a panel of columns beside panels of rows: it comes from the cache that cores share, a block at a time.
@@ -82,6 +82,7 @@ impl PanelShape {
             bytes / coordinate.max(1)
         };
         let is_wide = lanes * dtype.bytes() > 16;
+        let wide = wide_panel_bytes(lanes * dtype.bytes());
         let least = BLOCKS.min(all_blocks);
         // What the panel may take, the coordinates for which the fold is in parts, and those of a part.
         let (bytes, whole, most) = match pack {
@@ -89,9 +90,7 @@ impl PanelShape {
                 let near = fit(NEAR_BLOCK_BYTES, 1);
                 (FAR_PANEL_BYTES, near, near / 2)
             }
-            _ if is_wide => {
-                (WIDE_PANEL_BYTES, fit(WIDE_PANEL_BYTES, least.min(2)), fit(WIDE_PANEL_BYTES, least))
-            }
+            _ if is_wide => (wide, fit(wide, least.min(2)), fit(wide, least)),
             _ => (0, fit(PANEL_BYTES, 1), fit(PANEL_BYTES, 1)),
         };
         let part = if whole >= extent {
@@ -202,16 +201,21 @@ pub(crate) fn blocks_of_panels(stage: &Stage, schedule: &StageSchedule, extents:
     if let Some(shape) = PanelShape::new(stage, schedule, extents) {
         return shape.blocks;
     }
-    let (&StageSchedule::Tile { cols, row_operand, .. }, Some(fold)) = (schedule, &stage.fold) else {
+    let (&StageSchedule::Tile { cols, lanes, row_operand, .. }, Some(fold)) = (schedule, &stage.fold) else {
         return 1;
     };
     let columns = Columns::new(stage, schedule, extents).filter(|columns| columns.axis != columns.along);
     let (Some(columns), Some(operand)) = (columns, operand(fold, row_operand, Side::Columns)) else {
         return 1;
     };
-    let bytes = [cols, points(&fold.axes), fold.body.insts[operand].dtype.bytes()];
-    let bytes = bytes.into_iter().fold(1, usize::saturating_mul).max(1);
+    let element = fold.body.insts[operand].dtype.bytes();
+    let bytes = [cols, points(&fold.axes), element].into_iter().fold(1, usize::saturating_mul).max(1);
     let all = columns.count(extents).div_ceil(cols).max(1);
-    let most = (WIDE_PANEL_BYTES / bytes).clamp(1, all);
+    let most = (wide_panel_bytes(lanes * element) / bytes).clamp(1, all);
     all.div_ceil(all.div_ceil(most))
+}
+
+/// See [`WIDE_PANEL_BYTES`].
+fn wide_panel_bytes(vector: usize) -> usize {
+    WIDE_PANEL_BYTES[usize::from(vector > 32)]
 }
