@@ -187,7 +187,7 @@ fn has_room(instance: &ProgramLayout, program: &ProgramLayout) -> bool {
 
 fn check(expected: &NamedType, tensor: &Tensor) -> Result<(), CallError> {
     let refuse = |found: String| CallError::ArgumentType { expected: Box::new(expected.clone()), found };
-    if tensor.ty() != expected.ty {
+    if tensor.dtype() != expected.ty.dtype || !expected.ty.shape.is(tensor.shape()) {
         return Err(refuse(tensor.ty().to_string()));
     }
     match dispatch!(tensor, a => a.is_standard_layout()) {

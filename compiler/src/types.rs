@@ -156,6 +156,11 @@ impl Shape {
         self.0.iter().map(|e| e.as_const()).collect()
     }
 
+    /// Whether the extents are these numbers.
+    pub fn is(&self, extents: &[usize]) -> bool {
+        self.0.len() == extents.len() && self.0.iter().zip(extents).all(|(e, &n)| e.as_const() == Some(n))
+    }
+
     /// The extents as numbers, of a shape that was bound to a batch size.
     ///
     /// # Panics
