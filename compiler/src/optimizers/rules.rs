@@ -94,11 +94,12 @@ fn adam<'g>(u: &Update<'_, 'g>, call: &Call) -> Result<Expr<'g>, Diagnostic> {
     let v = beta2 * u.slot("v", 0.0) + (1.0 - beta2) * (u.gradient() * u.gradient());
     u.set_slot("m", m);
     u.set_slot("v", v);
-    // The corrections are scalars, so they are applied to scalars: to the rate, and to the root.
+    // The corrections are scalars, so they are applied to scalars (Kingma and Ba, "Adam", 2015, section 2): with
+    // c = √(1 - β₂ᵗ), m̂ / (√v̂ + eps) is c · m̂ / (√v + c · eps).
     let t = u.updates() + 1.0;
-    let rate = lr / (1.0 - beta1.pow(t));
-    let root = v.sqrt() / (1.0 - beta2.pow(t)).sqrt();
-    let step = rate * m / (root + eps);
+    let c = (1.0 - beta2.pow(t)).sqrt();
+    let rate = lr / (1.0 - beta1.pow(t)) * c;
+    let step = rate * m / (v.sqrt() + eps * c);
     Ok(match decay {
         Some(decay) => u.value - lr * decay * u.value - step,
         None => u.value - step,
