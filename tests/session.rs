@@ -281,7 +281,7 @@ fn a_batch_beyond_memory_is_an_error() {
     assert_eq!(code(predict.compile(usize::MAX)), "E0601");
     assert_eq!(predict.compile(1 << 37).unwrap_err().status(), None, "more points than a kernel may have");
     // A system that promises all that it is asked for has no end of memory before it is used.
-    if std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|how| how.trim() != "1") {
+    if !std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|how| how.trim() == "1") {
         assert_eq!(predict.compile(1 << 36).unwrap_err().status(), Some(Status::OutOfMemory));
     }
 }

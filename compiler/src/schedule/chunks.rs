@@ -7,8 +7,8 @@ use super::cost::Model;
 use super::tile::{joined_rows, needed};
 use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes};
 use crate::kernel::{
-    Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule, most,
-    points,
+    Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, ScalarId, Schedule, Stage, StageSchedule,
+    most, points,
 };
 
 /// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
@@ -27,11 +27,13 @@ const ROWS_PER_PANEL: usize = 640;
 const FEW_ROWS: usize = 64;
 /// What reading, or packing, the rows of a tile anew for each block of columns adds to its time.
 const AGAIN: [f64; 2] = [0.03, 0.4];
-/// What reading them adds if they come from beyond the second-level cache, each for a single multiplication, where vectors have
-/// 512 bits: that cache is larger there, and what is beyond it farther away. With 256 bits longer chunks, whose panels leave less
-/// of it to the rows, gained nothing (1024x1024x1024: 0.95 of the speed).
+/// What reading them adds if each serves a single multiplication and they come from beyond the second-level cache, with vectors of
+/// [`FAR_VECTOR`] bytes: that cache is larger on processors that have these, and what is beyond it farther away. With vectors
+/// of 256 bits, longer chunks, whose panels leave less of it to the rows, took longer (1024x1024x1024: 1.05 of the time).
 const FAR_AGAIN: f64 = 0.25;
-/// Bytes of the rows' operand from which on they do.
+/// See [`FAR_AGAIN`].
+const FAR_VECTOR: usize = 64;
+/// Bytes of the rows' operand from which on it comes from beyond the second-level cache.
 const FAR: usize = 1 << 20;
 /// Cycles that each row of a chunk takes longer for the cache line at its end that the next chunk writes too.
 const SHARED_LINE: f64 = 10.0;
@@ -170,12 +172,16 @@ fn chunk_unit(kernel: &Kernel, stages: &[StageSchedule], axis: Axis) -> usize {
 fn repacks(stage: &Stage, schedule: &StageSchedule, axis: Axis) -> bool {
     match (schedule, &stage.fold) {
         (&StageSchedule::Tile { row_operand, pack: Packed::Vectors | Packed::Both, .. }, Some(fold)) => {
-            let operands = fold.accumulators.first().map_or(vec![], |a| fold_operands(a.op));
             let depends = dependencies(&fold.body);
-            operands.get(1 - row_operand).is_some_and(|s| depends[s.index()] & (1 << axis) == 0)
+            operand(fold, 1 - row_operand).is_some_and(|s| depends[s.index()] & (1 << axis) == 0)
         }
         _ => false,
     }
+}
+
+/// An operand of a contraction.
+fn operand(fold: &Fold, index: usize) -> Option<ScalarId> {
+    fold_operands(fold.accumulators.first()?.op).get(index).copied()
 }
 
 /// What chunks of so many coordinates of the columns' axis are worth, of `group` blocks each: what is read of rows serves all
@@ -193,13 +199,12 @@ fn worth(model: &Model<'_>, schedule: &StageSchedule, (extent, block): (usize, u
     evenness(extent, block) / ((1.0 + TAIL / count) * (1.0 + again / group as f64))
 }
 
-/// How much of what tiles of vectors of 512 bits read of their rows comes from beyond the second-level cache.
+/// How much of what tiles read of their rows comes from beyond the second-level cache, where that counts; see [`FAR_AGAIN`].
 fn far_rows(model: &Model<'_>, fold: &Fold, (row_operand, lanes): (usize, usize)) -> f64 {
-    let operand = fold.accumulators.first().and_then(|a| fold_operands(a.op).get(row_operand).copied());
-    let Some(operand) = operand else { return 0.0 };
+    let Some(operand) = operand(fold, row_operand) else { return 0.0 };
     let loads = needed(&fold.body, operand);
     let bytes: usize = loads.iter().map(|load| model.f.buffers[load.buffer].bytes()).sum();
-    if bytes < FAR || lanes * fold.body.insts[operand].dtype.bytes() < 64 {
+    if bytes < FAR || lanes * fold.body.insts[operand].dtype.bytes() < FAR_VECTOR {
         return 0.0;
     }
     let depends = dependencies(&fold.body)[operand.index()];

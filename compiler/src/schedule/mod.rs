@@ -8,6 +8,7 @@
 //! - Any other stage becomes strips along the axis, and with the number of lanes, that cost least.
 //! - A kernel is cut into chunks of at least `CHUNK_CYCLES` each, and of as many bytes of local buffers as stay in
 //!   cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
+//! - Where the code of a kernel would be too large, tiles have fewer rows, and in the end stages run point by point.
 
 mod chunks;
 mod cost;
