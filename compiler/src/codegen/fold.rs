@@ -112,6 +112,11 @@ impl<'k> FoldPlan<'k> {
         if self.tail.is_some() { self.body.lanes() } else { 1 }
     }
 
+    /// Lanes of its vectors that count.
+    pub(super) fn active(&self) -> usize {
+        self.body.active()
+    }
+
     /// Vectors that hold the partial results of one accumulator.
     pub(super) fn groups(&self) -> usize {
         self.fold.lanes / self.along()

@@ -22,7 +22,7 @@ use super::access::{Base, FlatAccess, Side};
 use super::body::{Shared, Site, emit_body};
 use super::columns::Columns;
 use super::emitter::{VectorEmitter, VectorType};
-use super::loops::{Emission, Span};
+use super::loops::{Emission, Length, Span};
 use super::plan::{Axes, BodyPlan, Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
@@ -65,6 +65,8 @@ pub(super) struct Panel<'k, W> {
     blocks: usize,
     /// How vectors are along it.
     vector: Option<Vector>,
+    /// Whether there are as many columns as are known when code runs: then blocks may be of parts, which begin anywhere in them.
+    is_ragged: bool,
 }
 
 impl<'k, W: Copy> Panel<'k, W> {
@@ -117,6 +119,7 @@ impl<'k, W: Copy> Panel<'k, W> {
         let operand = operand(fold, row_operand, side)?;
         let depends = dependencies(&fold.body)[operand.index()];
         let vector = code.vector(columns.axis, lanes);
+        let is_ragged = matches!(code.spans[columns.along].length, Length::UpTo { .. });
         Some(Panel {
             fold,
             side,
@@ -130,6 +133,7 @@ impl<'k, W: Copy> Panel<'k, W> {
             size,
             blocks,
             vector,
+            is_ragged,
         })
     }
 
@@ -148,6 +152,7 @@ impl<'k, W: Copy> Panel<'k, W> {
         part: Coord<W>,
     ) {
         let mut origin = vec![Coord::fixed(0); self.first_axis + self.fold.axes.len()];
+        let at = if self.is_ragged && self.blocks > 1 { self.block(emission, first, at) } else { at };
         origin[self.columns.along] = at;
         if let Some(coord) = origin.get_mut(self.first_axis) {
             *coord = part;
@@ -164,6 +169,22 @@ impl<'k, W: Copy> Panel<'k, W> {
         let back = self.access.bytes.times(-1);
         let word = affine_at(&mut emission.e, &back, &origin, start);
         emission.bases.panels[self.side as usize] = Some(whole(&mut emission.e, word));
+    }
+
+    /// Where the block begins that a column is in.
+    fn block<E: VectorEmitter<Word = W>>(
+        &self,
+        emission: &mut Emission<E>,
+        first: Coord<W>,
+        at: Coord<W>,
+    ) -> Coord<W> {
+        let e = &mut emission.e;
+        let [first, at] = [first, at].map(|coord| whole(e, (coord.base, coord.offset)));
+        let before = e.word_sub(at, first);
+        let steps = self.columns.steps(self.size);
+        let blocks = e.word_divide(before, steps);
+        let before = e.word_times(blocks, steps as i64);
+        Coord::counted(e.word_add(first, before))
     }
 
     /// Columns or rows of all blocks.
@@ -249,7 +270,8 @@ impl<'k, W: Copy> Panel<'k, W> {
             let before = start as i64 * (self.shape.column_bytes() - self.shape.dtype.bytes() as i64);
             let (address, offset) = near(&mut emission.e, address, i64::from(offset) + before);
             // Blocks of whole vectors have room for the lanes behind the last column.
-            let active = if self.size.is_multiple_of(ty.lanes) { ty.lanes } else { plan.active() };
+            let has_room = self.size.is_multiple_of(ty.lanes) && !self.is_ragged;
+            let active = if has_room { ty.lanes } else { plan.active() };
             emission.e.store(ty, active, value, address, offset);
         }
     }

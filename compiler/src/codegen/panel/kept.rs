@@ -18,6 +18,8 @@ pub(in crate::codegen) struct Kept<W> {
     rows: Vec<(Axis, Coord<W>, i64)>,
     /// The axes of the columns, and where the first one is.
     cols: (Columns, Coord<W>),
+    /// See [`Panel`].
+    is_ragged: bool,
 }
 
 impl<W: Copy> Kept<W> {
@@ -34,7 +36,7 @@ impl<W: Copy> Kept<W> {
             step *= span.length.most() as i64;
         }
         let cols = (panel.columns, first);
-        Kept { shape: panel.shape, start: panel.start, rows: told_apart, cols }
+        Kept { shape: panel.shape, start: panel.start, rows: told_apart, cols, is_ragged: panel.is_ragged }
     }
 
     /// The address of what is kept for a point.
@@ -60,6 +62,11 @@ impl<W: Copy> Kept<W> {
         (address, offset)
     }
 
+    /// How many lanes of a vector are loaded and stored.
+    fn active(&self, fold: &FoldPlan<'_>, lanes: usize) -> usize {
+        if self.is_ragged { fold.active() } else { lanes }
+    }
+
     pub(in crate::codegen) fn load<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
@@ -72,7 +79,7 @@ impl<W: Copy> Kept<W> {
             for (partial, &ty) in types.iter().enumerate() {
                 let offset = offset + self.shape.kept_at(0, partial, 0);
                 let (address, offset) = near(&mut emission.e, address, offset);
-                values.push(emission.e.load(ty, ty.lanes, address, offset, false));
+                values.push(emission.e.load(ty, self.active(fold, ty.lanes), address, offset, false));
             }
         }
         values
@@ -91,7 +98,7 @@ impl<W: Copy> Kept<W> {
             for ((partial, &ty), &value) in types.iter().enumerate().zip(values.by_ref()) {
                 let offset = offset + self.shape.kept_at(0, partial, 0);
                 let (address, offset) = near(&mut emission.e, address, offset);
-                emission.e.store(ty, ty.lanes, value, address, offset);
+                emission.e.store(ty, self.active(fold, ty.lanes), value, address, offset);
             }
         }
     }

@@ -99,6 +99,55 @@ fn panels_of_parts_of_examples() {
     check_range("parts", &f, &tiles(2, 8, 4, 0));
 }
 
+/// A matrix product of `n` rows, whose elements are put beside one another first.
+fn columns_of_examples(largest: usize, (k, cols): (usize, usize)) -> String {
+    format!(
+        r#"kernels @t (n <= {largest}) {{
+  buffer buf0 "x" : f32[n,{k}] param 0
+  buffer buf1 "w" : f32[{k},{cols}] param 1
+  buffer buf2 "t" : f32[{k},n] local
+  buffer buf3 "y" : f32[n,{cols}] result 0
+  kernel k0 {{
+    stage (i0 < {k}, i1 < n) {{
+      s0 = load buf0[i1, i0] : f32
+      store s0, buf2[i0, i1]
+    }}
+    stage (i0 < n, i1 < {cols}) {{
+      fold reduce (i2 < {k}) {{
+        s0 = load buf2[i2, i0] : f32
+        s1 = load buf1[i2, i1] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      store s0, buf3[i0, i1]
+    }}
+  }}
+}}"#
+    )
+}
+
+#[test]
+fn panels_of_several_blocks_of_examples() {
+    // The last block is made of pieces, which begin anywhere in it.
+    let turned = function(&rows_of_examples(1, 39, (70, 5), "s1 = acc0 : f32\n s2 = add s0, s1 : f32"));
+    let plain = function(&columns_of_examples(39, (70, 5)));
+    // So many elements of the fold are more than one panel, so accumulators are kept.
+    let in_parts = function(&columns_of_examples(23, (5400, 3)));
+    for lanes in [4, 8, 16] {
+        let cols = 8.max(lanes);
+        check_range("turned", &turned, &tiles(2, cols, lanes, 1));
+        for pack in [Packed::Vectors, Packed::Both] {
+            let tile =
+                StageSchedule::Tile { row_axis: 1, col_axis: 0, rows: 2, cols, lanes, row_operand: 1, pack };
+            let schedules = [schedule(None, &[StageSchedule::Scalar, tile])];
+            check_range("plain", &plain, &schedules);
+            if lanes == 8 {
+                check_range("in parts", &in_parts, &schedules);
+            }
+        }
+    }
+}
+
 #[test]
 fn rows_that_are_kept_between_parts() {
     let f = function(&rows_of_examples(260, 3, (700, 8), "s1 = acc0 : f32\n s2 = add s0, s1 : f32"));
