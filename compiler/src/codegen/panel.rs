@@ -39,6 +39,10 @@ use crate::types::dense_strides;
 const ROWS_AHEAD: i64 = 32;
 /// Bytes of a cache line.
 const LINE: i64 = 64;
+/// Lines of the cache that are copied of a row of columns before the next row.
+const LINES: usize = 8;
+/// The most bytes that are read in one piece for the processor not to foresee what comes after it.
+const SHORT: usize = 256;
 /// An operand of a contraction.
 fn operand(fold: &Fold, row_operand: usize, side: Side) -> Option<ScalarId> {
     let index = if side == Side::Rows { row_operand } else { 1 - row_operand };
@@ -187,6 +191,14 @@ impl<'k, W: Copy> Panel<'k, W> {
         Coord::counted(e.word_add(first, before))
     }
 
+    /// How many blocks of columns are copied together: as many as make [`LINES`] where they are one behind the other in
+    /// memory, so that few pages are visited, and one where they are not, or may be of pieces.
+    pub(super) fn together<E: VectorEmitter<Word = W>>(&self, code: &StageCode<'k, E>) -> usize {
+        let is_apart = self.columns.along != self.columns.axis || self.is_ragged || self.is_turned(code);
+        let line = LINE as usize / self.shape.dtype.bytes();
+        if is_apart { 1 } else { (LINES * line / self.size).clamp(1, self.blocks) }
+    }
+
     /// Columns or rows of all blocks.
     pub(super) fn all(&self) -> usize {
         self.size * self.blocks
@@ -210,8 +222,8 @@ impl<'k, W: Copy> Panel<'k, W> {
         if let Some((_, span)) = axes.first_mut() {
             *span = part;
         }
-        if size <= self.size && self.pack_turned(emission, code, point, (at, size), &axes) {
-            return;
+        if size <= self.size && self.is_turned(code) {
+            return self.pack_turned(emission, code, point, (at, size), &axes);
         }
         let around = code.surroundings();
         let mut pieces_at = Vec::new();
@@ -221,6 +233,7 @@ impl<'k, W: Copy> Panel<'k, W> {
                 pieces_at.push((start, piece, plan));
             }
         }
+        let innermost = axes.last().map(|&(axis, _)| axis);
         emission.nest(&axes, &mut point.clone(), &mut |emission, point| {
             for (start, piece, plan) in &pieces_at {
                 for offset in piece.offsets() {
@@ -228,8 +241,10 @@ impl<'k, W: Copy> Panel<'k, W> {
                     self.columns.put(&mut point, at, start + offset);
                     // One of its line is enough.
                     let element = self.shape.dtype.bytes();
-                    if (start + offset) * element % (LINE as usize) < plan.lanes() * element {
-                        self.prefetch(emission, plan, &point);
+                    if (start + offset) * element % (LINE as usize) < plan.lanes() * element
+                        && let Some(axis) = innermost
+                    {
+                        self.prefetch(emission, plan, &point, (axis, ROWS_AHEAD));
                     }
                     self.copy(emission, plan, &point, *start);
                 }
@@ -237,17 +252,18 @@ impl<'k, W: Copy> Panel<'k, W> {
         });
     }
 
-    /// Asks for what will be copied some rows later: rows that lie far apart are not foreseen by the processor.
+    /// Asks for what will be copied so many coordinates of an axis of the fold later, if it is in other lines of the cache: rows
+    /// that lie far apart are not foreseen by the processor.
     fn prefetch<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
         plan: &BodyPlan<'_>,
         point: &Point<W>,
+        (axis, ahead): (Axis, i64),
     ) {
-        let Some(axis) = point.len().checked_sub(1).filter(|&axis| axis >= self.first_axis) else { return };
         for access in plan.vector_loads().filter(|access| access.bytes.factor(axis) >= LINE) {
             let mut later = point.clone();
-            later[axis] = later[axis].plus(ROWS_AHEAD);
+            later[axis] = later[axis].plus(ahead);
             let (address, offset) = access.address(&mut emission.e, &emission.bases, &later, None);
             emission.e.prefetch(address, offset);
         }

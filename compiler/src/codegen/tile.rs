@@ -234,7 +234,7 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         columns: Span<E::Word>,
         part: Span<E::Word>,
     ) {
-        let step = self.columns.steps(self.cols);
+        let step = self.columns.steps(self.cols) * panel.together(self.code);
         emission.blocks(&columns, step, &mut |emission, col, steps| {
             panel.place(emission, columns.start, col, part.start);
             panel.pack(emission, self.code, point, (col, steps * self.columns.each), part);

@@ -96,7 +96,7 @@ impl Vectors {
 
     /// Whether as many vectors of this type as they have lanes can be turned, so that each lane becomes a vector. That
     /// is worth it where it takes fewer instructions than lanes.
-    pub(super) fn has_transpose(self, dtype: DType, lanes: usize) -> bool {
+    pub(crate) fn has_transpose(self, dtype: DType, lanes: usize) -> bool {
         match self {
             Vectors::None => false,
             // It does not take fewer there.

@@ -7,8 +7,8 @@ use super::cost::Model;
 use super::tile::{joined_rows, needed};
 use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes};
 use crate::kernel::{
-    Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, ScalarId, Schedule, Stage, StageSchedule,
-    most, points,
+    Access, Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, ScalarId, Schedule, Stage,
+    StageSchedule, most, points,
 };
 
 /// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
@@ -37,6 +37,10 @@ const FAR_VECTOR: usize = 64;
 const FAR: usize = 1 << 20;
 /// Cycles that each row of a chunk takes longer for the cache line at its end that the next chunk writes too.
 const SHARED_LINE: f64 = 10.0;
+/// Cycles that visiting a page takes for a block of columns.
+const PAGE_VISIT: f64 = 10.0;
+/// Bytes of a page.
+const PAGE: u64 = 4096;
 /// Multiplications and additions of vectors in a cycle.
 const MULTIPLIED: f64 = 2.0;
 /// Chunks for which threads that are not equally fast wait for one another.
@@ -189,14 +193,37 @@ fn operand(fold: &Fold, index: usize) -> Option<ScalarId> {
 fn worth(model: &Model<'_>, schedule: &StageSchedule, (extent, block): (usize, usize), group: usize) -> f64 {
     let again = match (schedule, &model.stage.fold) {
         (StageSchedule::Tile { pack: Packed::Both, .. }, _) => AGAIN[1],
-        (&StageSchedule::Tile { cols, lanes, row_operand, .. }, Some(fold)) => {
+        (&StageSchedule::Tile { cols, lanes, row_operand, pack, .. }, Some(fold)) => {
             let row = points(&fold.axes) as f64 * cols.div_ceil(lanes) as f64 / MULTIPLIED;
-            AGAIN[0] + FAR_AGAIN * far_rows(model, fold, (row_operand, lanes)) + SHARED_LINE / row.max(1.0)
+            let visits = match pack {
+                Packed::Neither => 0.0,
+                _ => PAGE_VISIT * pages(model, fold, 1 - row_operand),
+            };
+            AGAIN[0]
+                + FAR_AGAIN * far_rows(model, fold, (row_operand, lanes))
+                + (SHARED_LINE + visits) / row.max(1.0)
         }
         _ => AGAIN[0],
     };
     let count = extent.div_ceil(block) as f64;
     evenness(extent, block) / ((1.0 + TAIL / count) * (1.0 + again / group as f64))
+}
+
+/// Pages that a block of columns is copied from, for each of the rows that use it, if each element of the fold is in another.
+fn pages(model: &Model<'_>, fold: &Fold, columns: usize) -> f64 {
+    let Some(operand) = operand(fold, columns) else { return 0.0 };
+    let extents = model.extents();
+    let innermost = extents.len() + fold.axes.len().max(1) - 1;
+    let is_apart = |access: &&Access| {
+        let bytes = model.f.buffers[access.buffer].dtype.bytes() as u64;
+        model.stride(access.buffer, &access.index, innermost).unsigned_abs() * bytes >= PAGE
+    };
+    if !needed(&fold.body, operand).iter().any(is_apart) {
+        return 0.0;
+    }
+    let depends = dependencies(&fold.body)[operand.index()];
+    let uses = (0..extents.len()).filter(|axis| depends & (1 << axis) == 0).map(|axis| extents[axis] as f64);
+    points(&fold.axes) as f64 / uses.product::<f64>().max(1.0)
 }
 
 /// How much of what tiles read of their rows comes from beyond the second-level cache, where that counts; see [`FAR_AGAIN`].

@@ -23,8 +23,8 @@ const CHAINS: usize = 8;
 const LOAD: f64 = 0.25;
 /// Cycles of a multiplication and addition of vectors, with its share of loads.
 const FMA: f64 = 0.6;
-/// Cycles of a value that is packed, from consecutive memory and from anywhere.
-const PACK: [f64; 2] = [0.4, 1.5];
+/// Cycles of a value that is packed by vectors, along the columns or in squares that are turned, and on its own.
+const PACK: [f64; 2] = [0.3, 1.5];
 /// Cycles of a value of the row operand that is packed from consecutive memory, a few at a time.
 const PACK_ROWS_CYCLES: f64 = 0.6;
 /// Cycles that a row operand adds to each multiplication and addition of vectors if it is consecutive along the rows but not
@@ -227,8 +227,9 @@ impl Candidate<'_> {
             None => 0.0,
         };
         let contraction = (FMA / busy + strided) * elements * pieces as f64 / cols as f64;
+        let by_vectors = consecutive || self.is_turned(model);
         let packing = if pack.is_some() {
-            PACK[usize::from(!consecutive)] * elements / (rows as f64 * uses)
+            PACK[usize::from(!by_vectors)] * elements / (rows as f64 * uses)
         } else {
             0.0
         };
@@ -267,6 +268,15 @@ impl Candidate<'_> {
         };
         let joined = Columns::joined(model.stage, self.row_axis, (self.col_axis, self.row_operand), &extents);
         joined.filter(fits).unwrap_or(Columns::of(self.col_axis))
+    }
+
+    /// Whether the columns' operand can be copied in squares, read by vectors along the fold.
+    fn is_turned(&self, model: &Model<'_>) -> bool {
+        let operand = self.operands[1 - self.row_operand];
+        let innermost = model.extents().len() + self.fold.axes.len() - 1;
+        !self.fold.axes.is_empty()
+            && self.loads(model, operand, innermost).consecutive
+            && model.vectors.has_transpose(self.fold.body.insts[operand].dtype, self.lanes)
     }
 
     /// Elements of the row operand from one row to the next, at most.

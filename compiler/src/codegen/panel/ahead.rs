@@ -5,7 +5,7 @@
 //! tile asks for a share of the columns of the next block, a little in each segment of its fold: when that block is copied, or
 //! read, its lines are on their way or have come.
 
-use super::{LINE, operand};
+use super::{LINE, SHORT, operand};
 use crate::codegen::access::{FlatAccess, Side};
 use crate::codegen::columns::Columns;
 use crate::codegen::emitter::VectorEmitter;
@@ -121,9 +121,6 @@ impl Ahead {
         }
     }
 }
-
-/// The most bytes that a fold reads of a row in one piece for the processor not to foresee what comes after it.
-const SHORT: usize = 256;
 
 /// How tiles ask for the rows of the next tile, where the elements of a row are in short pieces far apart: as those of an
 /// operand that lies in panels and is summed over its columns.

@@ -129,19 +129,18 @@ fn columns_of_examples(largest: usize, (k, cols): (usize, usize)) -> String {
 #[test]
 fn panels_of_several_blocks_of_examples() {
     // The last block is made of pieces, which begin anywhere in it.
-    let turned = function(&rows_of_examples(1, 39, (70, 5), "s1 = acc0 : f32\n s2 = add s0, s1 : f32"));
-    let plain = function(&columns_of_examples(39, (70, 5)));
+    let turned = function(&rows_of_examples(1, 100, (23, 5), "s1 = acc0 : f32\n s2 = add s0, s1 : f32"));
+    let plain = function(&columns_of_examples(100, (23, 5)));
     // So many elements of the fold are more than one panel, so accumulators are kept.
     let in_parts = function(&columns_of_examples(23, (5400, 3)));
-    for lanes in [4, 8, 16] {
-        let cols = 8.max(lanes);
+    for (lanes, cols) in [(4, 8), (8, 8), (8, 24), (16, 16)] {
         check_range("turned", &turned, &tiles(2, cols, lanes, 1));
         for pack in [Packed::Vectors, Packed::Both] {
             let tile =
                 StageSchedule::Tile { row_axis: 1, col_axis: 0, rows: 2, cols, lanes, row_operand: 1, pack };
             let schedules = [schedule(None, &[StageSchedule::Scalar, tile])];
             check_range("plain", &plain, &schedules);
-            if lanes == 8 {
+            if (lanes, cols) == (8, 8) {
                 check_range("in parts", &in_parts, &schedules);
             }
         }
