@@ -2,9 +2,9 @@
 
 use cranelift_entity::EntityRef;
 
-use super::CHUNK_CYCLES;
 use super::cost::Model;
 use super::tile::{joined_rows, needed};
+use super::{CHUNK_CYCLES, THREAD_CYCLES};
 use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes};
 use crate::kernel::{
     Access, Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, ScalarId, Schedule, Stage,
@@ -63,7 +63,8 @@ pub(super) fn choose_chunks(
         few @ 1..FEW_CHUNKS => 1 << few.ilog2(),
         many => many.max(1),
     };
-    let wanted = shared(((cycles / CHUNK_CYCLES) as usize).min(MAX_CHUNKS));
+    let two = ((cycles / THREAD_CYCLES) as usize).min(2);
+    let wanted = shared(((cycles / CHUNK_CYCLES) as usize).clamp(two, MAX_CHUNKS));
     let (bytes, extents) = (whole_bytes(f, kernel), most(&kernel.axes));
     let count = wanted.max(bytes.div_ceil(LOCAL_BYTES));
     // Of so many coordinates, about, and about equal.

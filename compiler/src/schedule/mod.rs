@@ -6,8 +6,8 @@
 //!
 //! - A contraction becomes a [tile](StageSchedule::Tile), if two of its axes can be the rows and the columns.
 //! - Any other stage becomes strips along the axis, and with the number of lanes, that cost least.
-//! - A kernel is cut into chunks of at least `CHUNK_CYCLES` each, and of as many bytes of local buffers as stay in
-//!   cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
+//! - A kernel is cut into two chunks of at least `THREAD_CYCLES`, or more of at least `CHUNK_CYCLES` each, and of as many bytes of
+//!   local buffers as stay in cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
 //! - Where the code of a kernel would be too large, tiles have fewer rows, and in the end stages run point by point.
 
 mod chunks;
@@ -23,8 +23,10 @@ use chunks::{choose_chunks, choose_each, cut_slices};
 use cost::{Leaf, Model};
 use tile::TileCost;
 
-/// Work that is worth a chunk of its own: about 10 µs. A thread that spins takes it up within one µs, and what it reads from
+/// Work that is worth a second thread: about 5 µs. A thread that spins takes it up within one µs, and what it reads from
 /// the cache of another thread takes about as long again.
+const THREAD_CYCLES: f64 = 18_000.0;
+/// Work of a chunk where there are more of them, for each begins with panels and tiles of its own.
 const CHUNK_CYCLES: f64 = 35_000.0;
 /// Cycles that a second thread adds for each byte that a kernel writes: half of what is written is then in the cache of another
 /// core than that of the thread that reads it next.
@@ -122,7 +124,7 @@ fn pack_rows_for_blocks(
 
 /// The cycles from which on two threads are better than one at a kernel that writes so many bytes.
 fn two_threads_pay(written: f64) -> f64 {
-    2.0 * CHUNK_CYCLES + FETCH * written.min(CORE_BYTES)
+    2.0 * THREAD_CYCLES + FETCH * written.min(CORE_BYTES)
 }
 
 /// Cycles per point of a stage.
