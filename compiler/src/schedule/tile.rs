@@ -27,8 +27,9 @@ const FMA: f64 = 0.6;
 const PACK: [f64; 2] = [0.3, 1.5];
 /// Cycles of a value of the row operand that is packed from consecutive memory, a few at a time.
 const PACK_ROWS_CYCLES: f64 = 0.6;
-/// Cycles that a row operand adds to each multiplication and addition of vectors if it is consecutive along the rows but not
-/// along the fold, and if its elements along the fold moreover compete for lines of the cache.
+/// Cycles that a row operand adds to each multiplication and addition of vectors of at most 256 bits if it is consecutive along
+/// the rows but not along the fold, and if its elements along the fold moreover compete for lines of the cache. Of longer
+/// vectors there are fewer for the same reads.
 const STRIDED_ROWS: [f64; 2] = [0.1, 0.6];
 /// Cycles that each row adds if it is consecutive along neither, so that every element is in a cache line of its own.
 const LINE_CYCLES: f64 = 1.0;
@@ -177,7 +178,9 @@ impl Candidate<'_> {
         let bytes = self.fold.body.insts[self.operands[0]].dtype.bytes();
         // Lines of the cache that follow one another are read like consecutive elements.
         let is_near = broadcast.consecutive || broadcast.row as usize * bytes <= LINE_BYTES;
-        let strided = (!is_near).then_some(STRIDED_ROWS[usize::from(broadcast.conflicts)]);
+        let vector_bytes = self.lanes * bytes;
+        let reads = (vector_bytes as f64 / 32.0).max(1.0);
+        let strided = (!is_near).then_some(STRIDED_ROWS[usize::from(broadcast.conflicts)] * reads);
         // A panel serves all points of the axes that it does not depend on.
         let depends = dependencies(&self.fold.body)[self.operands[1 - self.row_operand].index()];
         let is_free = |axis: &Axis| {
@@ -196,7 +199,6 @@ impl Candidate<'_> {
         };
         // Vectors of a row, and columns that fill none.
         let pieces = model.vectors_of(cols, self.lanes);
-        let vector_bytes = self.lanes * bytes;
         let shape = match model.vectors.tile_registers() {
             Some(registers) => Shape::best(
                 (registers, ROW_BYTES / vector_bytes),
