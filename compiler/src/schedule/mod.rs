@@ -269,6 +269,17 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_along_whole_vectors_where_squares_are_turned() {
+        let text = contraction_text(100, 1024, true).replace("64", "1024");
+        let col_axis = |cpu: &str| match scheduled_for(level(cpu), &text).stages[..] {
+            [StageSchedule::Tile { col_axis, pack: Packed::Vectors, .. }] => col_axis,
+            ref stages => panic!("{stages:?}"),
+        };
+        // Element by element, the smaller operand is copied: a hundred columns, of which the last vector has four.
+        assert_eq!(["x86-64-v2", "x86-64-v3", "x86-64-v4"].map(col_axis), [0, 1, 1]);
+    }
+
+    #[test]
     fn columns_of_tiles_are_cut_into_whole_blocks() {
         let schedule = contraction(512, 1001, false);
         assert!(schedule.threads);
