@@ -43,6 +43,7 @@ const LINE: i64 = 64;
 const LINES: usize = 8;
 /// The most bytes that are read in one piece for the processor not to foresee what comes after it.
 const SHORT: usize = 256;
+
 /// An operand of a contraction.
 fn operand(fold: &Fold, row_operand: usize, side: Side) -> Option<ScalarId> {
     let index = if side == Side::Rows { row_operand } else { 1 - row_operand };
@@ -69,7 +70,8 @@ pub(super) struct Panel<'k, W> {
     blocks: usize,
     /// How vectors are along it.
     vector: Option<Vector>,
-    /// Whether there are as many columns as are known when code runs: then blocks may be of parts, which begin anywhere in them.
+    /// Whether the number of columns is known only when code runs: then the last block is copied in pieces, which begin anywhere
+    /// in it.
     is_ragged: bool,
 }
 
@@ -175,7 +177,7 @@ impl<'k, W: Copy> Panel<'k, W> {
         emission.bases.panels[self.side as usize] = Some(whole(&mut emission.e, word));
     }
 
-    /// Where the block begins that a column is in.
+    /// Where the block begins that the column `at` is in, of those from `first` on.
     fn block<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
@@ -192,7 +194,7 @@ impl<'k, W: Copy> Panel<'k, W> {
     }
 
     /// How many blocks of columns are copied together: as many as make [`LINES`] where they are one behind the other in
-    /// memory, so that few pages are visited, and one where they are not, or may be of pieces.
+    /// memory, so that few pages are visited; one where they are not, or are copied in pieces or in squares.
     pub(super) fn together<E: VectorEmitter<Word = W>>(&self, code: &StageCode<'k, E>) -> usize {
         let is_apart = self.columns.along != self.columns.axis || self.is_ragged || self.is_turned(code);
         let line = LINE as usize / self.shape.dtype.bytes();

@@ -27,10 +27,12 @@ const FMA: f64 = 0.6;
 const PACK: [f64; 2] = [0.3, 1.5];
 /// Cycles of a value of the row operand that is packed from consecutive memory, a few at a time.
 const PACK_ROWS_CYCLES: f64 = 0.6;
-/// Cycles that a row operand adds to each multiplication and addition of vectors of at most 256 bits if it is consecutive along
-/// the rows but not along the fold, and if its elements along the fold moreover compete for lines of the cache. Of longer
-/// vectors there are fewer for the same reads.
+/// Cycles that a row operand adds to each multiplication and addition of vectors of at most [`STRIDED_VECTOR`] bytes if it is
+/// consecutive along the rows but not along the fold, and if its elements along the fold moreover compete for lines of the
+/// cache. Of longer vectors there are fewer for the same reads.
 const STRIDED_ROWS: [f64; 2] = [0.1, 0.6];
+/// See [`STRIDED_ROWS`].
+const STRIDED_VECTOR: f64 = 32.0;
 /// Cycles that each row adds if it is consecutive along neither, so that every element is in a cache line of its own.
 const LINE_CYCLES: f64 = 1.0;
 /// Bytes of a cache line.
@@ -179,7 +181,7 @@ impl Candidate<'_> {
         // Lines of the cache that follow one another are read like consecutive elements.
         let is_near = broadcast.consecutive || broadcast.row as usize * bytes <= LINE_BYTES;
         let vector_bytes = self.lanes * bytes;
-        let reads = (vector_bytes as f64 / 32.0).max(1.0);
+        let reads = (vector_bytes as f64 / STRIDED_VECTOR).max(1.0);
         let strided = (!is_near).then_some(STRIDED_ROWS[usize::from(broadcast.conflicts)] * reads);
         // A panel serves all points of the axes that it does not depend on.
         let depends = dependencies(&self.fold.body)[self.operands[1 - self.row_operand].index()];
@@ -272,7 +274,7 @@ impl Candidate<'_> {
         joined.filter(fits).unwrap_or(Columns::of(self.col_axis))
     }
 
-    /// Whether the columns' operand can be copied in squares, read by vectors along the fold.
+    /// Whether the columns' operand can be copied in squares, read by vectors along the fold (`codegen/panel/turned.rs`).
     fn is_turned(&self, model: &Model<'_>) -> bool {
         let operand = self.operands[1 - self.row_operand];
         let innermost = model.extents().len() + self.fold.axes.len() - 1;

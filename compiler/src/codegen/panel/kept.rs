@@ -9,7 +9,7 @@ use crate::codegen::point::{Coord, Point};
 use crate::kernel::Axis;
 
 /// Where accumulators are between two parts of a fold: all columns of a panel for every row and partial result. Rows
-/// have whole vectors, also where not all lanes of the last one are columns.
+/// have whole vectors, also where not all lanes of the last one are columns, unless these begin anywhere.
 pub(in crate::codegen) struct Kept<W> {
     shape: PanelShape,
     /// Where the panel is.
@@ -18,7 +18,7 @@ pub(in crate::codegen) struct Kept<W> {
     rows: Vec<(Axis, Coord<W>, i64)>,
     /// The axes of the columns, and where the first one is.
     cols: (Columns, Coord<W>),
-    /// See [`Panel`].
+    /// Whether vectors begin anywhere in a row, so that lanes that are no columns may be those of the next row.
     is_ragged: bool,
 }
 
