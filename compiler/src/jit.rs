@@ -25,6 +25,7 @@ const RESERVED_BYTES: usize = MAX_CONSTANT_BYTES + (1 << 29);
 /// A program whose code is in this process. Its memory is freed when the last reference is gone.
 pub struct JitProgram {
     program: Program,
+    layout: ProgramLayout,
     times: StepTimes,
     entries: Vec<EntryFn>,
     _code: Code,
@@ -66,12 +67,23 @@ impl JitProgram {
             })
             .collect();
         let code = Code(Mutex::new(Some(module)));
-        Ok(Arc::new(JitProgram { program: compiled.program, times: compiled.times, entries, _code: code }))
+        Ok(Arc::new(JitProgram {
+            layout: compiled.program.layout(),
+            program: compiled.program,
+            times: compiled.times,
+            entries,
+            _code: code,
+        }))
     }
 
     /// What there is to know of it.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// How much memory a caller has to provide.
+    pub fn layout(&self) -> &ProgramLayout {
+        &self.layout
     }
 
     /// How long it took to compile.
@@ -84,7 +96,7 @@ impl JitProgram {
     /// # Errors
     /// [`Status::OutOfMemory`](bessemer_runtime::abi::Status::OutOfMemory).
     pub fn instance(&self, threads: Threads) -> Result<Instance, Failure> {
-        Ok(Instance::new(self.program.layout(), threads)?)
+        Ok(Instance::new(self.layout, threads)?)
     }
 
     /// The entry point with this name.
@@ -141,7 +153,7 @@ impl CompiledEntry {
         results: &mut [Tensor],
     ) -> Result<(), CallError> {
         let entry = self.entry();
-        if !has_room(instance.layout(), &self.program.program.layout()) {
+        if !instance.layout().has_room_for(self.program.layout()) {
             return Err(CallError::OtherProgram);
         }
         let expected = (entry.params.len(), entry.results.len());
@@ -174,15 +186,6 @@ impl CompiledEntry {
     pub fn address(&self) -> EntryFn {
         self.program.entries[self.index]
     }
-}
-
-/// Whether an instance made for one program has the variables of another, and enough scratch for its calls.
-fn has_room(instance: &ProgramLayout, program: &ProgramLayout) -> bool {
-    instance.abi_version == program.abi_version
-        && instance.fingerprint == program.fingerprint
-        && instance.state_bytes == program.state_bytes
-        && instance.scratch_bytes >= program.scratch_bytes
-        && instance.scratch_bytes_per_worker >= program.scratch_bytes_per_worker
 }
 
 fn check(expected: &NamedType, tensor: &Tensor) -> Result<(), CallError> {

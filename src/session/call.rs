@@ -23,7 +23,7 @@ pub(super) struct Code {
 impl Code {
     /// The code of the entry point with this name.
     pub(super) fn new(program: &Arc<JitProgram>, name: &str) -> Option<Code> {
-        Some(Code { entry: program.entry(name)?, layout: program.program().layout() })
+        Some(Code { entry: program.entry(name)?, layout: *program.layout() })
     }
 
     /// What there is to know of the entry point.
@@ -34,16 +34,6 @@ impl Code {
     /// How much memory a caller has to provide.
     pub(super) fn layout(&self) -> &ProgramLayout {
         &self.layout
-    }
-
-    /// Whether an instance has this code's variables, and room for a call.
-    fn fits(&self, instance: &Instance) -> bool {
-        let (needs, has) = (&self.layout, instance.layout());
-        needs.abi_version == has.abi_version
-            && needs.fingerprint == has.fingerprint
-            && needs.state_bytes == has.state_bytes
-            && needs.scratch_bytes <= has.scratch_bytes
-            && needs.scratch_bytes_per_worker <= has.scratch_bytes_per_worker
     }
 }
 
@@ -71,7 +61,7 @@ impl Arguments {
         results: &mut [Tensor],
     ) -> Result<(), Failure> {
         let called = self.fill(code.entry(), params, results).map_err(Failure::from).and_then(|()| {
-            if !code.fits(instance) {
+            if !instance.layout().has_room_for(&code.layout) {
                 return Err(Status::ProgramMismatch.into());
             }
             let access = if code.entry().exclusive { Access::Exclusive } else { Access::Shared };

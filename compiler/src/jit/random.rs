@@ -97,7 +97,7 @@ fn expected(f: &KernelFunction) -> Vec<Tensor> {
 
 /// The same, by compiled code.
 fn found(program: &std::sync::Arc<JitProgram>, threads: Threads) -> Vec<Tensor> {
-    let instance = Instance::guarded(program.program().layout(), threads).unwrap();
+    let instance = Instance::guarded(*program.layout(), threads).unwrap();
     let variables = &program.program().state.variables;
     for (v, slot) in variables.iter().enumerate() {
         instance.write(slot.offset, &numbers(1 + v).to_bytes()).unwrap();

@@ -327,7 +327,7 @@ const HALVE: &str = r#"kernels @halve {
 fn without_hooks_it_runs_serially_and_restores_the_mode() {
     let program = compile(&[HALVE]);
     let entry = program.entry("halve").unwrap().address();
-    let layout = program.program().layout();
+    let layout = *program.layout();
     let state = Block::new(layout.state_size().unwrap()).unwrap();
     let scratch = Block::new(layout.scratch_size(1).unwrap()).unwrap();
     let before = mode();
@@ -455,7 +455,7 @@ fn local_buffers_lie_beside_the_arena_one_for_each_worker() {
   }
 }"#;
     let program = compile(&[text]);
-    let layout = program.program().layout();
+    let layout = *program.layout();
     assert!(layout.scratch_bytes_per_worker >= 7 * 4, "{layout:?}");
     let entry = program.entry("f").unwrap();
     for threads in [Threads::serial(), Pool::new(3).unwrap().into()] {
@@ -530,7 +530,7 @@ fn programs_over_the_same_variables_share_an_instance_that_has_room() {
     let mut instance = small.instance(Threads::serial()).unwrap();
     let call = |instance: &Instance| entry.call(instance, &[&index], &mut results_of(&entry));
     assert_eq!(call(&instance), Err(CallError::OtherProgram));
-    instance.reserve(&large.program().layout()).unwrap();
+    instance.reserve(large.layout()).unwrap();
     assert_eq!(call(&instance), Ok(()));
     let step = small.entry("step").unwrap();
     step.call(&instance, &[&floats(4, |_| 1.0)], &mut results_of(&step)).unwrap();

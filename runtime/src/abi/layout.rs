@@ -34,6 +34,15 @@ impl ProgramLayout {
         }
     }
 
+    /// Whether memory of this layout has the variables of another program, and room for its calls.
+    pub const fn has_room_for(&self, program: &ProgramLayout) -> bool {
+        self.abi_version == program.abi_version
+            && self.fingerprint == program.fingerprint
+            && self.state_bytes == program.state_bytes
+            && self.scratch_bytes >= program.scratch_bytes
+            && self.scratch_bytes_per_worker >= program.scratch_bytes_per_worker
+    }
+
     /// Size of a state block in bytes, at least that of the header and a multiple of
     /// [`ALIGN`](super::ALIGN); `None` where it exceeds the address space.
     pub const fn state_size(&self) -> Option<usize> {
@@ -59,6 +68,22 @@ impl ProgramLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_room_for_calls_over_the_same_variables() {
+        let small = ProgramLayout { scratch_bytes_per_worker: 64, ..ProgramLayout::new(1, 128, 256) };
+        let large = ProgramLayout { scratch_bytes_per_worker: 128, ..ProgramLayout::new(1, 128, 512) };
+        assert!(small.has_room_for(&small) && large.has_room_for(&small) && !small.has_room_for(&large));
+        for other in [
+            ProgramLayout { abi_version: 0, ..small },
+            ProgramLayout { fingerprint: 2, ..small },
+            ProgramLayout { state_bytes: 64, ..small },
+            ProgramLayout { scratch_bytes: 320, ..small },
+            ProgramLayout { scratch_bytes_per_worker: 128, ..small },
+        ] {
+            assert!(!small.has_room_for(&other), "{other:?}");
+        }
+    }
 
     #[test]
     fn sizes_are_rounded_and_overflow_is_seen() {
