@@ -43,7 +43,7 @@ enum Form {
 use Form::{Nn, Nt, Tn};
 
 /// `m`, `n`, `k` and the form.
-const SHAPES: [(usize, usize, usize, Form); 34] = [
+const SHAPES: [(usize, usize, usize, Form); 38] = [
     // Forward, gradient of the weight and gradient of the input: softmax regression and perceptrons.
     (100, 10, 784, Nn),
     (784, 10, 100, Tn),
@@ -61,6 +61,10 @@ const SHAPES: [(usize, usize, usize, Form); 34] = [
     (3072, 768, 32, Tn),
     (32, 768, 3072, Nt),
     (128, 768, 768, Nn),
+    (1024, 1024, 256, Nn),
+    (1024, 256, 1024, Nn),
+    (1024, 1024, 256, Nt),
+    (256, 1024, 1024, Tn),
     (128, 64, 128, Nn),
     // Squares.
     (64, 64, 64, Nn),

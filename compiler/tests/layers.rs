@@ -1,4 +1,5 @@
-//! Layers that windows run over, in every form: compiled code agrees with the evaluator, what they give and what they teach.
+//! Layers in every form, those that windows run over above all: compiled code agrees with the evaluator, what they give and what
+//! they teach.
 
 #[path = "support/compare.rs"]
 mod compare;
@@ -23,8 +24,15 @@ type Layer = (&'static str, &'static [[usize; 4]], fn(Expr<'_>) -> Expr<'_>);
 
 const SAME: &[[usize; 4]] = &[[0, 5, 4, 4], [3, 1, 1, 4], [2, 2, 9, 4], [1, 7, 5, 12]];
 const VALID: &[[usize; 4]] = &[[0, 8, 7, 4], [2, 7, 9, 4], [1, 11, 8, 20]];
+/// Images of one pixel or a few, of which a batch is a matrix: of no rows, and of many.
+const ROWS: &[[usize; 4]] = &[[0, 1, 1, 20], [255, 1, 1, 20], [256, 2, 2, 12], [301, 1, 2, 17]];
 
 const LAYERS: &[Layer] = &[
+    ("dense", ROWS, |x| nn::dense(rows(x), "d", 17)),
+    ("dense, several", ROWS, |x| {
+        let hidden = nn::gelu(nn::dense(nn::relu(nn::dense(rows(x), "a", 64)), "b", 48));
+        nn::dense(hidden, "c", 32)
+    }),
     ("conv", VALID, |x| nn::conv(x, "c", &Filters::new(6, &[3, 3]))),
     ("conv, same", SAME, |x| nn::conv(x, "c", &Filters::new(17, &[3, 3]).padding(Padding::Same))),
     ("conv, one-pixel windows", SAME, |x| nn::conv(x, "c", &Filters::new(9, &[1, 1]).no_bias())),
@@ -64,6 +72,11 @@ const LAYERS: &[Layer] = &[
     ("global max pool", SAME, |x| nn::global_max_pool(x)),
     ("global average pool", SAME, |x| nn::global_avg_pool(x)),
 ];
+
+fn rows(x: Expr<'_>) -> Expr<'_> {
+    let images = x.shape().bound();
+    x.reshape([images[0], images[1..].iter().product()])
+}
 
 /// `f(x)` is the layer of `x · scale`; a step changes the scale, of one number for each of an image, and the layer's variables, by
 /// their gradients.

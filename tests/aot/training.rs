@@ -262,6 +262,12 @@ fn one_code_for_a_range_of_batch_sizes_does_what_code_for_each_does() {
             assert!((found_loss / loss - 1.0).abs() < 1e-6, "{level}: {found_loss} {loss}");
         }
     }
+    // Larger ones.
+    let sizes = [200, 255, 256, 277, 300].map(|n| n.to_string());
+    let each = at_sizes(&folder, &sizes.join(","), &[], &sizes);
+    let range = at_sizes(&folder, "200..300", &[], &sizes);
+    let hashes = |of: &[(String, f64)]| of.iter().map(|(hash, _)| hash.clone()).collect::<Vec<_>>();
+    assert_eq!(hashes(&range), hashes(&each));
     let outside = at_sizes(&folder, "2..5,9", &[], &["1", "9", "6", "5"].map(String::from));
     let refused = "`train_step` was not compiled for n = 6, but for 2 to 5,";
     assert!(outside[2].0.contains(refused) && outside[0].0.contains("n = 1"), "{outside:?}");
