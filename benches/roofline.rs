@@ -1,22 +1,23 @@
 //! How close kernels come to what the machine can do: `cargo bench --bench roofline [FILTER]`.
 //!
 //! On one thread. The limits are measured in turns with the kernels: the rate of fused multiply-adds of the widest vectors
-//! that the machine has, in registers, and the bandwidth of copying (bytes read and bytes written). *Peak* is the share of
-//! that rate; *copy* is the share of the bandwidth of copying as many bytes as the kernel reads and writes at the least.
+//! that the machine has, in registers, and the bandwidth of memory. *Peak* is the share of that rate. *Memory* is the bandwidth
+//! of reading as many bytes as the kernel reads at the least, one after the other, and writing as many as it writes: of copying,
+//! where these are as many; *share* is what the kernel has of it.
 //! *El/cycle* is how many elements of its largest tensor a kernel takes in a cycle: half the time of a multiply-add of 256
 //! bits, of which CPUs start two in a cycle. Times are the shortest of several rounds: this asks what is possible, not what
 //! is usual.
 
 #[path = "common/call.rs"]
 mod call;
-#[path = "roofline/copy.rs"]
-mod copy;
 #[path = "common/function.rs"]
 mod function;
 #[path = "common/peak.rs"]
 mod peak;
 #[path = "common/program.rs"]
 mod program;
+#[path = "roofline/traffic.rs"]
+mod traffic;
 
 use std::time::Duration;
 
@@ -26,9 +27,9 @@ use bessemer_compiler::pipeline::{OptLevel, Options};
 use bessemer_compiler::tensor::Tensor;
 use bessemer_compiler::types::DType::F32;
 use call::{Call, times};
-use copy::Copy;
 use function::module;
 use peak::MultiplyAdds;
+use traffic::Traffic;
 
 /// How often each kernel is measured.
 const ROUNDS: usize = 11;
@@ -45,32 +46,33 @@ fn main() {
     }
     println!(
         "\n{:32} {:>10} {:>9} {:>6} {:>8} {:>8} {:>6} {:>8}",
-        "kernel", "µs", "GFLOP/s", "peak", "GB/s", "copying", "copy", "el/cycle"
+        "kernel", "µs", "GFLOP/s", "peak", "GB/s", "memory", "share", "el/cycle"
     );
     for (name, module) in kernels().into_iter().filter(|k| k.0.contains(&filter)) {
         let options = Options::new(OptLevel::O3).verify_each(false);
         let mut call = Call::new(&module, "f", 1, &options, 1);
-        let tensors = || call.params.iter().chain(&call.results);
-        let bytes = tensors().map(|t| t.len() * t.dtype().bytes()).sum();
-        let elements = tensors().map(Tensor::len).max().unwrap_or(0) as f64;
-        let mut copy = Copy::new(bytes);
+        let bytes = |tensors: &[Tensor]| tensors.iter().map(|t| t.len() * t.dtype().bytes()).sum();
+        let (read, written) = (bytes(&call.params), bytes(&call.results));
+        let tensors = call.params.iter().chain(&call.results);
+        let elements = tensors.map(Tensor::len).max().unwrap_or(0) as f64;
+        let mut traffic = Traffic::new(read, written);
         let (widest, of_256) = (adds.last(), adds.iter().find(|adds| adds.bits == 256));
         let run = |adds: Option<&MultiplyAdds>| adds.iter().for_each(|adds| (adds.run)());
         let runs: [&mut dyn FnMut(); 4] =
-            [&mut || call.run(), &mut || copy.run(), &mut || run(widest), &mut || run(of_256)];
-        let [time, copying, adding, adding_256] =
+            [&mut || call.run(), &mut || traffic.run(), &mut || run(widest), &mut || run(of_256)];
+        let [time, moving, adding, adding_256] =
             times(ROUNDS, Duration::from_millis(5), runs).map(|times| times[0]);
         let peak = widest.map_or(f64::NAN, |adds| adds.flops / adding);
         let cycle = of_256.map_or(f64::NAN, |adds| adding_256 / adds.flops * CYCLE_FLOPS);
-        let (flops, bytes) = (call.entry().flops as f64, bytes as f64);
+        let (flops, bytes) = (call.entry().flops as f64, (read + written) as f64);
         println!(
             "{name:32} {:>10.1} {:>9.1} {:>5.0}% {:>8.1} {:>8.1} {:>5.0}% {:>8.2}",
             time * 1e6,
             flops / time / 1e9,
             flops / time / peak * 100.0,
             bytes / time / 1e9,
-            bytes / copying / 1e9,
-            copying / time * 100.0,
+            bytes / moving / 1e9,
+            moving / time * 100.0,
             elements * cycle / time,
         );
     }
