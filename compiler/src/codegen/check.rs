@@ -9,7 +9,7 @@ use super::columns::Columns;
 use super::fold::accumulators_fit;
 use super::panel::PanelShape;
 use super::plan::{dependencies, fold_operands, instruction_counts};
-use super::{Target, Vectors};
+use super::{Target, Vectors, strip};
 use crate::kernel::{
     Axis, BinaryOp, Body, Fold, FoldKind, InstKind, Kernel, MAX_AXES, Packed, ScalarId, Stage, StageSchedule,
     UnaryOp, most,
@@ -201,7 +201,9 @@ fn estimate(kernel: &Kernel, stage: &Stage, schedule: &StageSchedule, vectors: V
         // Large leaves have one vector.
         StageSchedule::Strip { axis, lanes } => {
             let vector = vector(axis, lanes);
-            vector.0.saturating_add(tail(vector)).saturating_mul(BLOCKS)
+            let parts =
+                if strip::kept(stage, schedule, &strip::lengths(kernel, stage)).is_some() { 2 } else { 1 };
+            vector.0.saturating_add(tail(vector)).saturating_mul(BLOCKS * parts)
         }
         StageSchedule::Tile { col_axis, rows, cols, lanes, .. } => {
             let vector = vector(col_axis, lanes);

@@ -5,6 +5,7 @@ use cranelift_entity::SecondaryMap;
 use super::access::Placement;
 use super::locals::{LocalPlace, place_locals};
 use super::panel::PanelShape;
+use super::strip;
 use crate::kernel::{
     Affine, Body, BufferId, BufferKind, InstKind, Kernel, KernelFunction, Stage, StageSchedule, most,
 };
@@ -87,7 +88,11 @@ impl Layout {
         let panels = kernel.stages.iter().enumerate().map(|(n, stage)| {
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
             let extents = most(&kernel.axes_of_points(stage));
-            PanelShape::new(stage, schedule, &extents).map_or(Some(0), PanelShape::bytes)
+            let kept = strip::kept(stage, schedule, &strip::lengths(kernel, stage));
+            match PanelShape::new(stage, schedule, &extents) {
+                Some(panel) => panel.bytes(),
+                None => kept.map_or(Some(0), |kept| kept.bytes(1)),
+            }
         });
         let panel = panels.collect::<Option<Vec<_>>>().map(|sizes| sizes.into_iter().max().unwrap_or(0));
         layout.panel_offset = layout.reserve(panel)?;

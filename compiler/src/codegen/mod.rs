@@ -22,6 +22,7 @@ mod form;
 mod forward;
 pub mod fpmode;
 pub mod frame;
+mod kept;
 pub mod kernel;
 mod layout;
 mod locals;
@@ -34,6 +35,7 @@ mod rows;
 mod scan;
 mod stage;
 mod store;
+mod strip;
 mod target;
 mod task;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The panel of the vector operand has the columns of a few blocks, one behind the other, and as many elements of the fold
 //! as stay in the second-level cache while all rows use them: each tile of rows runs on from block to block, so that what
 //! it reads of its own operand comes from far away once for all of them. Where the fold has more elements, it is run in
-//! parts, and between two parts the accumulators of some rows are kept in memory ([`kept`]); the order of additions stays
+//! parts, and between two parts the accumulators of some rows are kept in memory ([`kept`](super::kept)); the order of additions stays
 //! the same. While the tiles use a panel, memory is asked for what the next one is copied from ([`ahead`]).
 //!
 //! The panel of the broadcast operand has the rows of some tiles, one behind the other: as many as whole lines of the cache have.
@@ -12,7 +12,6 @@
 //! High-Performance Matrix Multiplication", 2008).
 
 mod ahead;
-mod kept;
 mod shape;
 mod turned;
 
@@ -28,7 +27,6 @@ use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
 use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
 pub(super) use ahead::{Ahead, RowsAhead};
-pub(super) use kept::Kept;
 pub(super) use shape::PanelShape;
 pub(crate) use shape::blocks_of_panels;
 
@@ -64,7 +62,7 @@ pub(super) struct Panel<'k, W> {
     pub(super) depends: Axes,
     first_axis: Axis,
     /// The axes of the columns, or of the rows.
-    columns: Columns,
+    pub(super) columns: Columns,
     /// How many columns or rows are in a block, and how many blocks there are.
     size: usize,
     blocks: usize,
@@ -72,7 +70,7 @@ pub(super) struct Panel<'k, W> {
     vector: Option<Vector>,
     /// Whether the number of columns is known only when code runs: then the last block is copied in pieces, which begin anywhere
     /// in it.
-    is_ragged: bool,
+    pub(super) is_ragged: bool,
 }
 
 impl<'k, W: Copy> Panel<'k, W> {
@@ -296,7 +294,7 @@ impl<'k, W: Copy> Panel<'k, W> {
 }
 
 /// An address and an offset that an instruction can hold.
-fn near<E: VectorEmitter>(e: &mut E, address: E::Word, offset: i64) -> (E::Word, i32) {
+pub(super) fn near<E: VectorEmitter>(e: &mut E, address: E::Word, offset: i64) -> (E::Word, i32) {
     match i32::try_from(offset) {
         Ok(offset) => (address, offset),
         Err(_) => {

@@ -1,4 +1,4 @@
-//! Stages as loop nests around leaves: element by element, and by strips.
+//! Stages as loop nests around leaves.
 //!
 //! A *leaf* is straight-line code, with the loops of a fold, for a few points of a stage at once. Points of a leaf differ by
 //! numbers only, so that they share what does not depend on the difference.
@@ -12,23 +12,11 @@ use super::body::{Shared, Site, emit_bodies};
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan, accumulators_fit};
 use super::loops::{Emission, Span};
-use super::plan::{BodyPlan, Surroundings, Vector, pieces};
+use super::plan::{BodyPlan, Surroundings, Vector};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
 use super::vectors::Vectors;
 use crate::kernel::{Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
-
-/// About how many instructions a leaf of a map has.
-const LEAF: usize = 48;
-/// The most accumulators that a leaf keeps in registers, where it is not known how many there are.
-const KEPT: usize = 8;
-/// The part of the registers that accumulators may take, where it is: what they add up needs some too. The more there are, the
-/// longer are the pieces of rows that a sum of columns reads.
-const KEPT_PART: [usize; 2] = [3, 4];
-/// Bytes of such a piece at most: longer ones gain nothing.
-const PIECE: usize = 512;
-/// The most vectors that a leaf without a fold has.
-const MAPPED: usize = 4;
 
 /// A stage of a kernel, with what is known of the kernel.
 pub(super) struct StageCode<'k, E: VectorEmitter> {
@@ -46,7 +34,7 @@ pub(super) struct StageCode<'k, E: VectorEmitter> {
 /// Code of a stage for points, or for vectors of points.
 pub(super) struct LeafPlan<'k> {
     pub(super) fold: Option<FoldPlan<'k>>,
-    body: BodyPlan<'k>,
+    pub(super) body: BodyPlan<'k>,
     stores: Vec<FlatStore>,
 }
 
@@ -125,64 +113,9 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
             plan.emit(emission, std::slice::from_ref(point));
         });
     }
-
-    /// By vectors of consecutive points of an axis, several at a time.
-    fn emit_strips(&self, emission: &mut Emission<E>, axis: Axis, lanes: usize) {
-        let vector = self.vector(axis, lanes);
-        let lanes_of_one = vector.map_or(1, |v| v.lanes);
-        // As many as there may be, or a few less so that the last leaf has as many as the others.
-        let length = self.spans[axis].length.most();
-        let (most, all) = (self.plan(vector).strips(self.vectors), length.div_ceil(lanes_of_one));
-        let step = lanes_of_one * all.div_ceil(all.div_ceil(most).max(1)).max(1);
-        // A leaf that an axis of a few vectors does not fill has several coordinates of another axis.
-        let is_short = length.is_multiple_of(lanes_of_one) && all <= most / 2;
-        let beside =
-            (0..self.spans.len()).rev().find(|&other| is_short && other != axis && self.extents[other] > 1);
-        let rows = beside.map_or(1, |other| {
-            let extent = self.spans[other].length.most();
-            extent.div_ceil(extent.div_ceil(most / all.max(1)).max(1)).max(1)
-        });
-        let beside = beside.map_or((axis, Span::first(1)), |other| (other, self.spans[other]));
-        emission.nest(&self.other_axes(&[axis, beside.0]), &mut self.origin(), &mut |emission, point| {
-            emission.blocks(&beside.1, rows, &mut |emission, first, count| {
-                let mut point = point.clone();
-                emission.blocks(&self.spans[axis], step, &mut |emission, coord, size| {
-                    for piece in pieces(self.vectors, vector, size) {
-                        let mut points = Vec::new();
-                        for row in 0..count {
-                            point[beside.0] = first.plus(row as i64);
-                            points.extend(piece.offsets().map(|offset| {
-                                let mut point = point.clone();
-                                point[axis] = coord.plus(offset as i64);
-                                point
-                            }));
-                        }
-                        self.plan(piece.vector).emit(emission, &points);
-                    }
-                });
-            });
-        });
-    }
 }
 
 impl LeafPlan<'_> {
-    /// The most points that a leaf of strips has.
-    fn strips(&self, vectors: Vectors) -> usize {
-        let kept = self.fold.as_ref().map_or(0, FoldPlan::kept);
-        let fold_cost = self.fold.as_ref().map_or(0, |f| f.body.cost());
-        let types = self.fold.as_ref().map_or(vec![], FoldPlan::kept_types);
-        let are_vectors = types.iter().all(|ty| ty.lanes > 1);
-        let bytes = types.iter().map(|ty| ty.dtype.bytes() * ty.lanes).max().unwrap_or(1);
-        let part = |registers: usize| match are_vectors {
-            true => (registers * KEPT_PART[0] / KEPT_PART[1]).min(PIECE / bytes),
-            false => KEPT,
-        };
-        let by_registers = vectors.tile_registers().map_or(KEPT, part).checked_div(kept).unwrap_or(MAPPED);
-        let by_size = LEAF / (self.body.cost() + fold_cost).max(1);
-        let together = if self.fold.is_none() { self.body.together() } else { 1 };
-        by_registers.min(by_size.max(together)).max(1)
-    }
-
     /// Emits the leaf for points that differ by numbers.
     pub(super) fn emit<E: VectorEmitter>(&self, emission: &mut Emission<E>, points: &[Point<E::Word>]) {
         if points.is_empty() {

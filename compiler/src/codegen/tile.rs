@@ -11,8 +11,9 @@ use super::access::Side;
 use super::columns::Columns;
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan};
+use super::kept::Kept;
 use super::loops::{Emission, Length, Span};
-use super::panel::{Ahead, Kept, Panel, RowsAhead, blocks_of_panels};
+use super::panel::{Ahead, Panel, RowsAhead, blocks_of_panels};
 use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::rows::joined;
@@ -344,9 +345,13 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         steps.reverse();
         emission.boxes(inner, &steps, &mut vec![], &mut |emission, inner| {
             emission.parts(&all_rows, kept_rows, &mut |emission, rows| {
-                let mut rows_of = vec![(row_axis, rows)];
-                rows_of.extend(inner.iter().rev());
-                let kept = Kept::new(panel, &rows_of, columns.start);
+                let kept = Kept {
+                    shape: panel.shape.kept(),
+                    start: panel.start,
+                    rows: [(row_axis, rows)].into_iter().chain(inner.iter().rev().copied()).collect(),
+                    cols: (panel.columns, columns.start),
+                    is_ragged: panel.is_ragged,
+                };
                 let each =
                     |emission: &mut Emission<E>, place: Place<'_, 'k, E::Word>, on_tile: OnTile<'_, E>| {
                         emission.nest(inner, &mut point.clone(), &mut |emission, point| {

@@ -3,6 +3,7 @@
 use super::{LINE, operand};
 use crate::codegen::access::Side;
 use crate::codegen::columns::Columns;
+use crate::codegen::kept::KeptShape;
 use crate::kernel::{Packed, Stage, StageSchedule, points};
 use crate::types::DType;
 
@@ -154,19 +155,23 @@ impl PanelShape {
         self.pitch().map_or(0, |bytes| bytes as i64)
     }
 
+    /// What is kept between two parts, for [`kept_rows`](PanelShape::kept_rows).
+    pub(in crate::codegen) fn kept(self) -> KeptShape {
+        self.kept_behind(self.ends().map_or(0, |ends| ends[0]))
+    }
+
+    fn kept_behind(self, offset: usize) -> KeptShape {
+        KeptShape { offset, cols: self.all_cols(), values: self.lanes, element: self.dtype.bytes() }
+    }
+
     /// Where the panel, the accumulators behind it and the other panel end; `None` if that is beyond memory.
     fn ends(self) -> Option<[usize; 3]> {
-        let kept = match self.parts {
-            true => [self.all_cols(), self.kept_rows, self.lanes, self.dtype.bytes()]
-                .into_iter()
-                .try_fold(1, usize::checked_mul)?,
-            false => 0,
-        };
         let pitch = self.pitch()?;
+        let panel = pitch.checked_mul(self.all_cols())?;
+        let kept = if self.parts { self.kept_behind(0).bytes(self.kept_rows)? } else { 0 };
         let mut end = 0usize;
         let mut ends = [0; 3];
-        let sizes = [pitch.checked_mul(self.all_cols())?, kept, pitch.checked_mul(self.all_rows())?];
-        for (n, size) in sizes.into_iter().enumerate() {
+        for (n, size) in [panel, kept, pitch.checked_mul(self.all_rows())?].into_iter().enumerate() {
             end = end.checked_add(size)?.checked_next_multiple_of(64)?;
             ends[n] = end;
         }
@@ -178,20 +183,9 @@ impl PanelShape {
         self.ends().map(|ends| ends[2])
     }
 
-    /// Bytes from the panel to the accumulators.
-    pub(in crate::codegen) fn kept_offset(self) -> i64 {
-        self.ends().map_or(0, |ends| ends[0] as i64)
-    }
-
     /// Bytes from the panel to that of the broadcast operand.
     pub(super) fn rows_offset(self) -> i64 {
         self.ends().map_or(0, |ends| ends[1] as i64)
-    }
-
-    /// Bytes from the accumulators to the vector of partial results of a row that starts at a column.
-    pub(in crate::codegen) fn kept_at(self, row: i64, partial: usize, col: i64) -> i64 {
-        ((row * self.lanes as i64 + partial as i64) * self.all_cols() as i64 + col)
-            * self.dtype.bytes() as i64
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reductions and scans: every combination, with partial results, over vectors of points and of elements.
 
+use crate::codegen::strip::kept;
 use crate::codegen::testing::{check, corners, function, plain, schedule, strip};
 use crate::kernel::{Schedule, StageSchedule};
 
@@ -107,6 +108,48 @@ fn several_accumulators_over_several_axes() {
     let schedules = stages.map(|s| schedule(Some((1, 3)), &[s]));
     check("several", &function(text), plain, &schedules);
     check("several", &function(text), corners, &schedules);
+}
+
+#[test]
+fn sums_of_long_columns_are_made_in_parts() {
+    // Rows of a part and of several, with some left; columns of a strip and a half, of whole vectors and not, and of more than are
+    // kept at once.
+    for (rows, cols) in [((1, 8), 132), ((1, 11), 200), ((3, 9), 257), ((2, 8), 2100)] {
+        for (dtype, lanes) in [("f32", 4), ("f32", 8), ("f32", 16), ("f64", 2), ("i64", 4)] {
+            let text = format!(
+                r#"kernels @t {{
+  buffer buf0 "x" : {dtype}[2,{},{},{cols}] param 0
+  buffer buf1 "by" : {dtype}[{}] param 1
+  buffer buf2 "sum" : {dtype}[2,{cols}] result 0
+  buffer buf3 "most" : {dtype}[2,{cols}] result 1
+  kernel k0 (i0 < 2, i1 < {cols}) {{
+    stage {{
+      fold reduce (i2 < {}, i3 < {}) {{
+        s0 = load buf0[i0, i2, i3, i1] : {dtype}
+        s1 = load buf1[i3] : {dtype}
+        s2 = mul s0, s1 : {dtype}
+        acc0 = sum s2 : {dtype}
+        acc1 = max s0 : {dtype}
+      }}
+      s0 = acc0 : {dtype}
+      s1 = acc1 : {dtype}
+      s2 = add s0, s1 : {dtype}
+      store s2, buf2[i0, i1]
+      store s1, buf3[i0, i1]
+    }}
+  }}
+}}"#,
+                rows.0, rows.1, rows.1, rows.0, rows.1
+            );
+            let chunks = [None, Some((0, 1)), Some((1, 160)), Some((1, 99))];
+            let schedules = chunks.map(|chunks| schedule(chunks, &[strip(1, lanes)]));
+            let f = function(&text);
+            let lengths = [1, cols];
+            assert!(kept(&f.kernels[0].stages[0], &strip(1, lanes), &lengths).is_some());
+            check("parts", &f, plain, &schedules);
+            check("parts", &f, corners, &schedules);
+        }
+    }
 }
 
 #[test]

@@ -154,6 +154,57 @@ fn rows_that_are_kept_between_parts() {
 }
 
 #[test]
+fn sums_in_parts_of_examples() {
+    let over_examples = function(
+        r#"kernels @t (n <= 13) {
+  buffer buf0 "x" : f32[n,200] param 0
+  buffer buf1 "sum" : f32[200] result 0
+  kernel k0 (i0 < 200) {
+    stage {
+      fold reduce (i1 < n) {
+        s0 = load buf0[i1, i0] : f32
+        acc0 = sum s0 : f32
+      }
+      s0 = acc0 : f32
+      store s0, buf1[i0]
+    }
+  }
+}"#,
+    );
+    // The caller's memory has as many columns as there are examples, so rows are no multiple of anything.
+    let of_examples = function(
+        r#"kernels @t (n <= 7) {
+  buffer buf0 "x" : f32[30*n,9] param 0
+  buffer buf1 "t" : f32[9,30*n] temp
+  buffer buf2 "sum" : f32[30*n] result 0
+  kernel k0 (i0 < 30*n, i1 < 9) {
+    stage {
+      s0 = load buf0[i0, i1] : f32
+      store s0, buf1[i1, i0]
+    }
+  }
+  kernel k1 (i0 < 30*n) {
+    stage {
+      fold reduce (i1 < 9) {
+        s0 = load buf1[i1, i0] : f32
+        acc0 = sum s0 : f32
+      }
+      s0 = acc0 : f32
+      store s0, buf2[i0]
+    }
+  }
+}"#,
+    );
+    for lanes in [4, 8, 16] {
+        for chunks in [None, Some((0, 160)), Some((0, 150))] {
+            let schedules = [schedule(chunks, &[strip(0, lanes)])];
+            check_range("rows", &over_examples, &schedules);
+            check_range("columns", &of_examples, &schedules);
+        }
+    }
+}
+
+#[test]
 fn strips_and_inner_axes_of_examples() {
     let f = function(
         r#"kernels @t (n <= 21) {
