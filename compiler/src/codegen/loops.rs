@@ -19,10 +19,12 @@ pub(super) struct Span<W> {
 pub(super) enum Length<W> {
     /// Always the same.
     Known(usize),
-    /// That of a piece of an axis of known extent: one of a few numbers, of which some may be the same.
+    /// That of a piece of an axis of known extent, which may be any of some numbers.
     OneOf {
         /// Which of them it is, when code runs.
         value: W,
+        /// The largest, and two more, of which some may be the same. Where chunks are run as one, it may also be a number that
+        /// leaves the rest of one of these in any step that it is cut by.
         lengths: [usize; 3],
     },
     /// Any number from 1 on: a multiple of the batch size, or what is left of one.
@@ -161,26 +163,26 @@ impl<E: VectorEmitter> Emission<E> {
                 }
             }
             Length::OneOf { value, lengths } => {
-                let first = whole(&mut self.e, (span.start.base, span.start.offset));
+                let mut at = whole(&mut self.e, (span.start.base, span.start.offset));
+                let mut left = value;
                 if lengths.iter().any(|&length| length >= step) {
-                    let mut main = |emission: &mut Emission<E>| {
-                        let steps = emission.e.word_divide(value, step);
-                        let covered = emission.e.word_times(steps, step as i64);
-                        let end = emission.e.word_add(first, covered);
-                        emission.full_blocks(first, end, step, on_block);
-                    };
+                    let steps = self.e.word_divide(value, step);
+                    let covered = self.e.word_times(steps, step as i64);
+                    let end = self.e.word_add(at, covered);
                     match lengths.iter().all(|&length| length >= step) {
-                        true => main(self),
-                        false => {
-                            self.only_if(WordTest::AtLeast, value, step, &mut main);
-                        }
+                        true => self.full_blocks(at, end, step, on_block),
+                        false => self.only_if(WordTest::AtLeast, value, step, &mut |emission| {
+                            emission.full_blocks(at, end, step, on_block);
+                        }),
                     }
+                    at = end;
+                    left = self.e.word_sub(value, covered);
                 }
-                for (n, &length) in lengths.iter().enumerate() {
-                    let rest = length % step;
-                    if rest > 0 && !lengths[..n].contains(&length) {
-                        self.only_if(WordTest::Equal, value, length, &mut |emission| {
-                            on_block(emission, span.start.plus((length - rest) as i64), rest);
+                let rests = lengths.map(|length| length % step);
+                for (n, &rest) in rests.iter().enumerate() {
+                    if rest > 0 && !rests[..n].contains(&rest) {
+                        self.only_if(WordTest::Equal, left, rest, &mut |emission| {
+                            on_block(emission, Coord::counted(at), rest);
                         });
                     }
                 }

@@ -196,7 +196,15 @@ impl<'k, W: Copy> Panel<'k, W> {
     pub(super) fn together<E: VectorEmitter<Word = W>>(&self, code: &StageCode<'k, E>) -> usize {
         let is_apart = self.columns.along != self.columns.axis || self.is_ragged || self.is_turned(code);
         let line = LINE as usize / self.shape.dtype.bytes();
-        if is_apart { 1 } else { (LINES * line / self.size).clamp(1, self.blocks) }
+        let most = if is_apart { 1 } else { (LINES * line / self.size).clamp(1, self.blocks) };
+        // Chunks that are run as one are whole blocks of these.
+        let fits = |blocks: &usize| match code.spans[self.columns.along].length {
+            Length::OneOf { lengths: [most, chunk, _], .. } if most > chunk => {
+                chunk.is_multiple_of(blocks * self.columns.steps(self.size))
+            }
+            _ => true,
+        };
+        (1..=most).rev().find(fits).unwrap_or(1)
     }
 
     /// Columns or rows of all blocks.

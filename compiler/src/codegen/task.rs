@@ -5,13 +5,15 @@ use cranelift_codegen::ir::{AbiParam, Signature, types};
 use super::Target;
 use super::access::{Side, extent_word};
 use super::check::check;
+use super::columns::Columns;
 use super::emitter::{VectorEmitter, WordTest};
 use super::layout::Layout;
 use super::loops::{Emission, Length, Span};
+use super::panel::blocks_of_panels;
 use super::point::{Coord, whole};
 use super::stage::StageCode;
 use super::vectors::Vectors;
-use crate::kernel::{Extent, InstKind, Kernel, KernelFunction, StageSchedule, most, points};
+use crate::kernel::{Extent, InstKind, Kernel, KernelFunction, Packed, StageSchedule, most, points};
 use crate::tensor::Scalar;
 
 /// The signature of a [`TaskFn`](bessemer_runtime::abi::TaskFn).
@@ -71,6 +73,15 @@ pub(super) struct Parameters<W> {
     pub(super) worker: W,
 }
 
+/// Chunks that follow one another and are run as one.
+#[derive(Clone, Copy, Debug)]
+struct Run<W> {
+    first: W,
+    /// How many they are, when code runs, and the most that they are.
+    count: W,
+    most: usize,
+}
+
 impl<'k> Task<'k> {
     /// The task of a kernel.
     ///
@@ -118,31 +129,66 @@ impl<'k> Task<'k> {
         emission.only_if(WordTest::AtLeast, chunks, 1, &mut |emission| match self.chunks.most() {
             1 => self.chunk(emission, worker, None),
             _ => {
-                emission.count(begin, end, 1, &[], &mut |emission, chunk, _| {
-                    self.chunk(emission, worker, Some(chunk));
+                let most = self.longest_run();
+                emission.count(begin, end, most, &[], &mut |emission, first, _| {
+                    let count = emission.e.word(most as i64);
+                    let left = emission.e.word_sub(end, first);
+                    let count = if most > 1 { emission.e.word_min(left, count) } else { count };
+                    self.chunk(emission, worker, Some(Run { first, count, most }));
                     Vec::new()
                 });
             }
         });
     }
 
-    /// Emits all stages for a chunk, or for the only one.
-    fn chunk<E: VectorEmitter>(&self, emission: &mut Emission<E>, worker: E::Word, chunk: Option<E::Word>) {
+    /// How many chunks that follow one another are run as one, at most: where rows are packed for all columns of a panel, as many as
+    /// the panel has columns for.
+    fn longest_run(&self) -> usize {
+        let ([stage], Some(chunks)) = (&self.kernel.stages[..], self.kernel.schedule.chunks) else {
+            return 1;
+        };
+        let Some(schedule @ &StageSchedule::Tile { cols, pack: Packed::Both, .. }) =
+            self.kernel.schedule.stages.first()
+        else {
+            return 1;
+        };
+        let extents = most(&self.kernel.axes_of_points(stage));
+        let is_fixed = self.kernel.axes[chunks.axis].each().is_none();
+        match Columns::new(stage, schedule, &extents) {
+            Some(columns) if columns.along == chunks.axis && is_fixed => {
+                let steps = columns.steps(cols);
+                let held = blocks_of_panels(stage, schedule, &extents) * steps;
+                if chunks.block.is_multiple_of(steps) { (held / chunks.block).max(1) } else { 1 }
+            }
+            _ => 1,
+        }
+    }
+
+    /// Emits all stages for a run of chunks, or for the only one.
+    fn chunk<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        worker: E::Word,
+        run: Option<Run<E::Word>>,
+    ) {
         let kernel = self.kernel;
         let mut spans: Vec<_> = kernel.axes.iter().map(|&extent| emission.whole(extent)).collect();
-        if let (Some(chunks), Some(chunk)) = (kernel.schedule.chunks, chunk) {
+        if let (Some(chunks), Some(run)) = (kernel.schedule.chunks, run) {
             let (extent, block) = (kernel.axes[chunks.axis], chunks.block);
-            let first = emission.e.word_times(chunk, block as i64);
+            let first = emission.e.word_times(run.first, block as i64);
             let last = extent.most() % block;
-            let length = if extent.each().is_none() && last == 0 {
+            let length = if extent.each().is_none() && last == 0 && run.most == 1 {
                 Length::Known(block)
             } else {
                 let total = extent_word(&mut emission.e, &emission.bases, extent);
                 let remaining = emission.e.word_sub(total, first);
-                let full = emission.e.word(block as i64);
+                let full = emission.e.word_times(run.count, block as i64);
                 let value = emission.e.word_min(remaining, full);
                 match extent.each() {
-                    None => Length::OneOf { value, lengths: [block, block, last] },
+                    None => {
+                        let last = if last == 0 { block } else { last };
+                        Length::OneOf { value, lengths: [extent.most().min(run.most * block), block, last] }
+                    }
                     Some(_) => Length::UpTo { value, most: block },
                 }
             };
