@@ -64,7 +64,7 @@ pub(super) fn kept(stage: &Stage, schedule: &StageSchedule, lengths: &[usize]) -
         && rows >= 2 * PART
         && points(&fold.axes) > 0
         && cols > 0
-        && loads.clone().any(|access| is_columns(access))
+        && loads.clone().any(&is_columns)
         && loads.all(|access| !depends(&access) || is_columns(access));
     let cols = cols.min(length.saturating_add(KEPT_UNIT - 1) / KEPT_UNIT * KEPT_UNIT);
     is_worth.then_some(KeptShape { offset: 0, cols, values, element })
