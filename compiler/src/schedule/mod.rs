@@ -4,7 +4,8 @@
 //! (see `cost`); it changes nothing of what is computed. It depends on the kernel and on the target's vectors only, never
 //! on a number of threads.
 //!
-//! - A contraction becomes a [tile](StageSchedule::Tile), if two of its axes can be the rows and the columns.
+//! - A contraction becomes a [tile](StageSchedule::Tile), if two of its axes can be the rows and the columns; of a single row only
+//!   where strips would read one element after the other.
 //! - Any other stage becomes strips along the axis, and with the number of lanes, that cost least.
 //! - A kernel is cut into two chunks of at least `THREAD_CYCLES`, or more of at least `CHUNK_CYCLES` each, and of as many bytes of
 //!   local buffers as stay in cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
@@ -33,6 +34,9 @@ const CHUNK_CYCLES: f64 = 35_000.0;
 const FETCH: f64 = 0.05;
 /// Bytes that stay in the cache of a core; what is more comes from farther away anyway.
 const CORE_BYTES: f64 = (512 << 10) as f64;
+
+/// How much better a tile of a single row must be than strips, which have more sums side by side.
+const ONE_ROW: f64 = 1.5;
 
 /// What a person may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +148,14 @@ impl Cost {
 
 /// The best schedule of a stage, and what it costs.
 fn schedule_stage(model: &Model<'_>) -> (StageSchedule, Cost) {
-    if let Some((schedule, cost)) = tile::choose(model) {
-        return (schedule, Cost::Tile(cost));
-    }
+    let rows = |schedule: &StageSchedule| match *schedule {
+        StageSchedule::Tile { row_axis, .. } => model.extents()[row_axis],
+        _ => 1,
+    };
+    let tile = match tile::choose(model) {
+        Some((schedule, cost)) if rows(&schedule) > 1 => return (schedule, Cost::Tile(cost)),
+        tile => tile,
+    };
     let mut best = (StageSchedule::Scalar, model.leaf(Leaf::Point));
     for axis in model.strip_axes() {
         for &lanes in [1].iter().chain(model.vectors.lane_counts()) {
@@ -157,7 +166,10 @@ fn schedule_stage(model: &Model<'_>) -> (StageSchedule, Cost) {
             }
         }
     }
-    (best.0, Cost::Leaf(best.1))
+    match tile {
+        Some((schedule, cost)) if ONE_ROW * cost.cycles() < best.1 => (schedule, Cost::Tile(cost)),
+        _ => (best.0, Cost::Leaf(best.1)),
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +289,19 @@ mod tests {
         };
         // Element by element, the smaller operand is copied: a hundred columns, of which the last vector has four.
         assert_eq!(["x86-64-v2", "x86-64-v3", "x86-64-v4"].map(col_axis), [0, 1, 1]);
+    }
+
+    #[test]
+    fn one_row_is_a_tile_where_squares_are_turned() {
+        let schedule = |cpu: &str, transposed| {
+            scheduled_for(level(cpu), &contraction_text(1, 256, transposed)).stages.remove(0)
+        };
+        for cpu in ["x86-64-v3", "x86-64-v4"] {
+            assert!(matches!(schedule(cpu, false), StageSchedule::Strip { axis: 1, .. }), "{cpu}");
+            let turned = schedule(cpu, true);
+            let is_packed = matches!(turned, StageSchedule::Tile { rows: 1, pack: Packed::Vectors, .. });
+            assert!(is_packed, "{cpu}: {turned:?}");
+        }
     }
 
     #[test]

@@ -97,9 +97,18 @@ pub(super) fn choose(model: &Model<'_>) -> Option<(StageSchedule, TileCost)> {
     let extents = model.extents();
     let only = |n: usize, axis: &Axis| has(axes[n], *axis) && !has(axes[1 - n], *axis);
     let long: Vec<Axis> = (0..extents.len()).filter(|&a| extents[a] > 1).collect();
+    // One row is one where there is no axis of several.
+    let rows = |n: usize| {
+        let own = |a: &Axis| only(n, a);
+        let several: Vec<Axis> = long.iter().copied().filter(own).collect();
+        match several.is_empty() {
+            true => (0..extents.len()).find(own).into_iter().collect(),
+            false => several,
+        }
+    };
     let mut best: Option<(StageSchedule, TileCost, i64)> = None;
     for row_operand in 0..2 {
-        for row_axis in long.iter().copied().filter(|a| only(row_operand, a)) {
+        for row_axis in rows(row_operand) {
             for col_axis in long.iter().copied().filter(|a| only(1 - row_operand, a)) {
                 let candidate = Candidate {
                     fold,
