@@ -82,6 +82,18 @@ impl<W: Copy> Kept<W> {
         if self.is_ragged { fold.active() } else { lanes }
     }
 
+    /// Stores what every point starts from.
+    pub(super) fn begin<E: VectorEmitter<Word = W>>(
+        &self,
+        emission: &mut Emission<E>,
+        (fold, points): (&FoldPlan<'_>, &[Point<W>]),
+    ) {
+        let start = fold.start(&mut emission.e);
+        let values: Vec<_> = points.iter().flat_map(|_| start.clone()).collect();
+        self.store(emission, (fold, points), &values);
+    }
+
+    /// What is kept for some points.
     pub(super) fn load<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,
@@ -100,6 +112,7 @@ impl<W: Copy> Kept<W> {
         values
     }
 
+    /// Keeps what there is of some points.
     pub(super) fn store<E: VectorEmitter<Word = W>>(
         &self,
         emission: &mut Emission<E>,

@@ -96,19 +96,8 @@ impl FoldPlan<'_> {
         }
     }
 
-    /// As [`part`](Self::part), for some coordinates of the innermost axis; the points have coordinates of the others.
-    pub(super) fn inner_part<E: VectorEmitter>(
-        &self,
-        emission: &mut Emission<E>,
-        points: &[Point<E::Word>],
-        span: Span<E::Word>,
-        kept: Vec<E::Value>,
-    ) -> Vec<E::Value> {
-        self.over_axes(emission, &mut points.to_vec(), &[span], None, kept)
-    }
-
-    /// Emits the innermost axes of the fold, as many as there are spans.
-    fn over_axes<E: VectorEmitter>(
+    /// Emits the innermost axes of the fold, as many as there are spans; the points have coordinates of the others.
+    pub(super) fn over_axes<E: VectorEmitter>(
         &self,
         emission: &mut Emission<E>,
         points: &mut [Point<E::Word>],

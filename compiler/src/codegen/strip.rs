@@ -176,9 +176,7 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         let leaves = (strips, columns);
         self.leaves(emission, point, leaves, &mut |emission, plan, points| {
             let Some(fold) = &plan.fold else { return };
-            let start = fold.start(&mut emission.e);
-            let values: Vec<_> = points.iter().flat_map(|_| start.clone()).collect();
-            kept.store(emission, (fold, points), &values);
+            kept.begin(emission, (fold, points));
         });
         let mut axes: Vec<_> = (fold.axes.iter().enumerate())
             .map(|(n, &extent)| (self.spans.len() + n, emission.whole(extent)))
@@ -189,7 +187,7 @@ impl<E: VectorEmitter> StageCode<'_, E> {
                 self.leaves(emission, point, leaves, &mut |emission, plan, points| {
                     let Some(fold) = &plan.fold else { return };
                     let values = kept.load(emission, (fold, points));
-                    let values = fold.inner_part(emission, points, part, values);
+                    let values = fold.over_axes(emission, &mut points.to_vec(), &[part], None, values);
                     kept.store(emission, (fold, points), &values);
                 });
             });

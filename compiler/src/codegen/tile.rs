@@ -360,9 +360,7 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                     };
                 each(emission, None, &mut |emission, tile| {
                     let Some(fold) = tile.fold() else { return };
-                    let start = fold.start(&mut emission.e);
-                    let values: Vec<_> = tile.points.iter().flat_map(|_| start.clone()).collect();
-                    kept.store(emission, (fold, tile.points), &values);
+                    kept.begin(emission, (fold, tile.points));
                 });
                 let all = panel.whole_fold(emission);
                 emission.parts(&all, panel.shape.part, &mut |emission, part| {
