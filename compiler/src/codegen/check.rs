@@ -201,8 +201,8 @@ fn estimate(kernel: &Kernel, stage: &Stage, schedule: &StageSchedule, vectors: V
         // Large leaves have one vector.
         StageSchedule::Strip { axis, lanes } => {
             let vector = vector(axis, lanes);
-            let parts =
-                if strip::kept(stage, schedule, &strip::lengths(kernel, stage)).is_some() { 2 } else { 1 };
+            let kept = strip::kept(stage, schedule, &most(&kernel.axes_of_points(stage)));
+            let parts = if kept.is_some() { 2 } else { 1 };
             vector.0.saturating_add(tail(vector)).saturating_mul(BLOCKS * parts)
         }
         StageSchedule::Tile { col_axis, rows, cols, lanes, .. } => {

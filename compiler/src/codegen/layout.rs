@@ -88,7 +88,7 @@ impl Layout {
         let panels = kernel.stages.iter().enumerate().map(|(n, stage)| {
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
             let extents = most(&kernel.axes_of_points(stage));
-            let kept = strip::kept(stage, schedule, &strip::lengths(kernel, stage));
+            let kept = strip::kept(stage, schedule, &extents);
             match PanelShape::new(stage, schedule, &extents) {
                 Some(panel) => panel.bytes(),
                 None => kept.map_or(Some(0), |kept| kept.bytes(1)),

@@ -14,7 +14,7 @@ use super::plan::{Vector, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::stage::{LeafPlan, StageCode};
 use super::vectors::Vectors;
-use crate::kernel::{Access, Axis, FoldKind, FoldOp, InstKind, Kernel, Stage, StageSchedule, most, points};
+use crate::kernel::{Access, Axis, FoldKind, FoldOp, InstKind, Stage, StageSchedule, points};
 
 /// About how many instructions a leaf of a map has.
 const LEAF: usize = 48;
@@ -32,15 +32,16 @@ const MAPPED: usize = 4;
 const PART: usize = 4;
 /// Bytes of accumulators that are kept: a part of the nearest cache.
 const KEPT_BYTES: usize = 16 << 10;
+/// Vectors of a leaf that is run in parts, at most: a power of two, of which chunks have several.
+pub(super) const KEPT_VECTORS: usize = 8;
 /// Columns that what is kept is a multiple of, so that there are whole vectors.
 const KEPT_UNIT: usize = 64;
 
-/// What is kept between two parts of a stage's fold; `None` if it is not run in parts. `lengths` are the coordinates of each axis
-/// of the points that are run at once.
-pub(super) fn kept(stage: &Stage, schedule: &StageSchedule, lengths: &[usize]) -> Option<KeptShape> {
+/// What is kept between two parts of a stage's fold; `None` if it is not run in parts.
+pub(super) fn kept(stage: &Stage, schedule: &StageSchedule, extents: &[usize]) -> Option<KeptShape> {
     let (&StageSchedule::Strip { axis, lanes }, Some(fold)) = (schedule, &stage.fold) else { return None };
-    let (&length, rows) = (lengths.get(axis)?, fold.axes.last()?.most());
-    let innermost = lengths.len() + fold.axes.len() - 1;
+    let (&length, rows) = (extents.get(axis)?, fold.axes.last()?.most());
+    let innermost = extents.len() + fold.axes.len() - 1;
     // Each of these has a part of a row, and the fold goes from row to row.
     let is_columns = |access: &Access| {
         access.index.last().is_some_and(|column| column.factor(axis) == 1 && column.factor(innermost) == 0)
@@ -70,15 +71,6 @@ pub(super) fn kept(stage: &Stage, schedule: &StageSchedule, lengths: &[usize]) -
     is_worth.then_some(KeptShape { offset: 0, cols, values, element })
 }
 
-/// The coordinates of each axis of a stage's points that are run at once.
-pub(super) fn lengths(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
-    let mut lengths = most(&kernel.axes_of_points(stage));
-    for (axis, count) in kernel.schedule.parts() {
-        lengths[axis] = lengths[axis].min(count);
-    }
-    lengths
-}
-
 /// Emits something for the points of a leaf.
 type OnLeaf<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &LeafPlan<'_>, &[Point<<E as VectorEmitter>::Word>]);
 
@@ -98,11 +90,18 @@ impl<E: VectorEmitter> StageCode<'_, E> {
     pub(super) fn emit_strips(&self, emission: &mut Emission<E>, axis: Axis, lanes: usize) {
         let vector = self.vector(axis, lanes);
         let lanes_of_one = vector.map_or(1, |v| v.lanes);
-        // As many as there may be, or a few less so that the last leaf has as many as the others.
+        let extents = &self.extents[..self.spans.len()];
+        let kept = vector.and_then(|_| kept(self.stage, self.schedule, extents));
         let span = self.spans[axis];
         let length = span.length.most();
         let (most, all) = (self.plan(vector).strips(self.vectors), length.div_ceil(lanes_of_one));
-        let step = lanes_of_one * all.div_ceil(all.div_ceil(most).max(1)).max(1);
+        let step = match (kept, span.length) {
+            // So many that chunks have whole leaves, however many are run as one.
+            (Some(_), Length::OneOf { .. }) => 1 << most.min(KEPT_VECTORS).ilog2(),
+            // As many as there may be, or a few less so that the last leaf has as many as the others.
+            _ => all.div_ceil(all.div_ceil(most).max(1)).max(1),
+        };
+        let step = step * lanes_of_one;
         // A leaf that an axis of a few vectors does not fill has several coordinates of another axis.
         let is_short = length.is_multiple_of(lanes_of_one) && all <= most / 2;
         let beside =
@@ -112,8 +111,6 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             extent.div_ceil(extent.div_ceil(most / all.max(1)).max(1)).max(1)
         });
         let beside = beside.map_or((axis, Span::first(1)), |other| (other, self.spans[other]));
-        let lengths: Vec<usize> = self.spans.iter().map(|span| span.length.most()).collect();
-        let kept = vector.and_then(|_| kept(self.stage, self.schedule, &lengths));
         emission.nest(&self.other_axes(&[axis, beside.0]), &mut self.origin(), &mut |emission, point| {
             emission.blocks(&beside.1, rows, &mut |emission, first, count| {
                 let strips = Strips { axis, vector, step, beside: (beside.0, first, count) };

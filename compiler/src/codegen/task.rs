@@ -12,6 +12,7 @@ use super::loops::{Emission, Length, Span};
 use super::panel::blocks_of_panels;
 use super::point::{Coord, whole};
 use super::stage::StageCode;
+use super::strip;
 use super::vectors::Vectors;
 use crate::kernel::{Extent, InstKind, Kernel, KernelFunction, Packed, StageSchedule, most, points};
 use crate::tensor::Scalar;
@@ -141,24 +142,31 @@ impl<'k> Task<'k> {
         });
     }
 
-    /// How many chunks that follow one another are run as one, at most: where rows are packed for all columns of a panel, as many as
-    /// the panel has columns for.
+    /// How many chunks that follow one another are run as one, at most, if these have whole steps of what is run together: where
+    /// rows are packed for all columns of a panel, as many as the panel has columns for; where a sum over rows is made in
+    /// parts, as many as accumulators are kept for.
     fn longest_run(&self) -> usize {
-        let ([stage], Some(chunks)) = (&self.kernel.stages[..], self.kernel.schedule.chunks) else {
-            return 1;
-        };
-        let Some(schedule @ &StageSchedule::Tile { cols, pack: Packed::Both, .. }) =
-            self.kernel.schedule.stages.first()
-        else {
+        let Kernel { axes, stages, schedule, .. } = self.kernel;
+        let ([stage], [schedule], Some(chunks)) = (&stages[..], &schedule.stages[..], schedule.chunks) else {
             return 1;
         };
         let extents = most(&self.kernel.axes_of_points(stage));
-        let is_fixed = self.kernel.axes[chunks.axis].each().is_none();
-        match Columns::new(stage, schedule, &extents) {
-            Some(columns) if columns.along == chunks.axis && is_fixed => {
-                let steps = columns.steps(cols);
-                let held = blocks_of_panels(stage, schedule, &extents) * steps;
-                if chunks.block.is_multiple_of(steps) { (held / chunks.block).max(1) } else { 1 }
+        let together = match *schedule {
+            StageSchedule::Tile { cols, pack: Packed::Both, .. } => {
+                let columns = Columns::new(stage, schedule, &extents).filter(|c| c.along == chunks.axis);
+                let blocks = blocks_of_panels(stage, schedule, &extents);
+                columns.map(|columns| (columns.steps(cols), blocks * columns.steps(cols)))
+            }
+            StageSchedule::Strip { axis, lanes } if axis == chunks.axis => {
+                let kept = strip::kept(stage, schedule, &extents);
+                kept.map(|kept| (strip::KEPT_VECTORS * lanes, kept.cols))
+            }
+            _ => None,
+        };
+        let is_fixed = axes[chunks.axis].each().is_none();
+        match together {
+            Some((step, held)) if is_fixed && chunks.block.is_multiple_of(step) => {
+                (held / chunks.block).max(1)
             }
             _ => 1,
         }

@@ -155,7 +155,8 @@ pub(super) fn of_stage(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
 }
 
 /// What chunks along an axis are multiples of: the columns of a tile; where vectors are along the axis, so many of them that
-/// what a chunk reads of a row is a few lines of the cache, if the axis has two times as many.
+/// what a chunk reads of a row is a few lines of the cache, if the axis has two times as many. Eight are a leaf of a sum over
+/// rows that is made in parts.
 fn chunk_unit(kernel: &Kernel, stages: &[StageSchedule], axis: Axis) -> usize {
     let extent = kernel.axes[axis].most();
     let unit = |(stage, schedule): (&Stage, &StageSchedule)| match *schedule {
@@ -166,7 +167,7 @@ fn chunk_unit(kernel: &Kernel, stages: &[StageSchedule], axis: Axis) -> usize {
             _ => 1,
         },
         StageSchedule::Strip { axis: along, lanes } if along == axis => {
-            [4 * lanes, 2 * lanes].into_iter().find(|&unit| unit * 2 <= extent).unwrap_or(lanes)
+            [8 * lanes, 4 * lanes, 2 * lanes].into_iter().find(|&unit| unit * 2 <= extent).unwrap_or(lanes)
         }
         _ => 1,
     };

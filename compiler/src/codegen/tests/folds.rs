@@ -141,7 +141,7 @@ fn sums_of_long_columns_are_made_in_parts() {
 }}"#,
                 rows.0, rows.1, rows.1, rows.0, rows.1
             );
-            let chunks = [None, Some((0, 1)), Some((1, 160)), Some((1, 99))];
+            let chunks = [None, Some((0, 1)), Some((1, 160)), Some((1, 99)), Some((1, 128)), Some((1, 384))];
             let schedules = chunks.map(|chunks| schedule(chunks, &[strip(1, lanes)]));
             let f = function(&text);
             let lengths = [1, cols];
