@@ -6,8 +6,8 @@
 
 use crate::codegen::{Vectors, accumulators_fit, fold_operands, instruction_counts};
 use crate::kernel::{
-    self, Affine, Axis, BinaryOp, Body, BufferId, BufferKind, FoldKind, InstKind, Kernel, KernelFunction,
-    ScalarId, Stage, UnaryOp,
+    self, Affine, Axis, BinaryOp, Body, BufferId, FoldKind, InstKind, Kernel, KernelFunction, ScalarId,
+    Stage, UnaryOp,
 };
 
 /// Cycles of an instruction.
@@ -48,12 +48,6 @@ impl Model<'_> {
     /// Number of points of the stage.
     pub(super) fn points(&self) -> f64 {
         self.extents().iter().map(|&e| e as f64).product()
-    }
-
-    /// Bytes that a point leaves for other kernels.
-    pub(super) fn written(&self) -> f64 {
-        let buffers = self.stage.stores.iter().map(|store| &self.f.buffers[store.buffer]);
-        buffers.filter(|b| !matches!(b.kind, BufferKind::Local)).map(|b| b.dtype.bytes() as f64).sum()
     }
 
     /// Axes that strips can be along: those of the points, and the innermost of a reduction.

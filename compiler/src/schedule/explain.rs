@@ -15,7 +15,7 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
     let mut say =
         |line: std::fmt::Arguments<'_>| writeln!(text, "; {line}").expect("texts can be written to");
     for kernel in &f.kernels {
-        let (mut cycles, mut written) = (0.0, 0.0);
+        let mut cycles = 0.0;
         for (n, stage) in kernel.stages.iter().enumerate() {
             let model = Model { f, kernel, stage, vectors: target.vectors() };
             let schedule = kernel.schedule.stages.get(n).unwrap_or(&StageSchedule::Scalar);
@@ -25,7 +25,6 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
                 cost = Cost::Leaf(model.leaf(Leaf::Point));
             }
             cycles += cost.cycles() * model.points();
-            written += model.written() * model.points();
             let what = match (schedule, &cost) {
                 (schedule @ StageSchedule::Tile { .. }, Cost::Tile(cost)) => tile(schedule, cost),
                 (StageSchedule::Strip { axis, lanes }, _) => {
@@ -39,7 +38,8 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
             };
             say(format_args!("{} stage {n}: {what}", kernel.name));
         }
-        say(format_args!("{}: {}", kernel.name, threads(kernel, cycles, two_threads_pay(written))));
+        let pays = two_threads_pay(f, kernel, kernel.schedule.chunks);
+        say(format_args!("{}: {}", kernel.name, threads(kernel, cycles, pays)));
     }
     text
 }

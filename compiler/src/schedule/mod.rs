@@ -18,8 +18,13 @@ mod tile;
 
 pub use explain::explain;
 
+use std::collections::BTreeSet;
+
 use crate::codegen::{Columns, Target, check, largest_of_too_large};
-use crate::kernel::{Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule};
+use crate::kernel::{
+    Access, BufferId, BufferKind, Chunks, Kernel, KernelFunction, Packed, Schedule, Stage, StageSchedule,
+    points,
+};
 use chunks::{choose_chunks, choose_each, cut_slices};
 use cost::{Leaf, Model};
 use tile::TileCost;
@@ -29,8 +34,8 @@ use tile::TileCost;
 const THREAD_CYCLES: f64 = 18_000.0;
 /// Work of a chunk where there are more of them, for each begins with panels and tiles of its own.
 const CHUNK_CYCLES: f64 = 35_000.0;
-/// Cycles that a second thread adds for each byte that a kernel writes: half of what is written is then in the cache of another
-/// core than that of the thread that reads it next.
+/// Cycles that a second thread adds for each byte of which half is in the cache of another core then than that of the thread
+/// that reads it.
 const FETCH: f64 = 0.05;
 /// Bytes that stay in the cache of a core; what is more comes from farther away anyway.
 const CORE_BYTES: f64 = (512 << 10) as f64;
@@ -86,7 +91,7 @@ fn schedule_kernel(
     options: &ScheduleOptions,
 ) -> Schedule {
     let mut stages = Vec::new();
-    let (mut cycles, mut written) = (0.0, 0.0);
+    let mut cycles = 0.0;
     for stage in &kernel.stages {
         let model = Model { f, kernel, stage, vectors: target.vectors() };
         let (schedule, cost) = match options.vectors {
@@ -94,7 +99,6 @@ fn schedule_kernel(
             false => (StageSchedule::Scalar, Cost::Leaf(model.leaf(Leaf::Point))),
         };
         cycles += cost.cycles() * model.points();
-        written += model.written() * model.points();
         stages.push(schedule);
     }
     let chunks = choose_chunks(f, kernel, &stages, cycles, target.vectors());
@@ -105,7 +109,7 @@ fn schedule_kernel(
     for (stage, schedule) in kernel.stages.iter().zip(&mut schedule.stages) {
         pack_rows_for_blocks(kernel, stage, schedule, chunks);
     }
-    schedule.threads = options.threads && chunks.is_some() && cycles >= two_threads_pay(written);
+    schedule.threads = options.threads && chunks.is_some() && cycles >= two_threads_pay(f, kernel, chunks);
     schedule
 }
 
@@ -126,9 +130,32 @@ fn pack_rows_for_blocks(
     }
 }
 
-/// The cycles from which on two threads are better than one at a kernel that writes so many bytes.
-fn two_threads_pay(written: f64) -> f64 {
-    2.0 * THREAD_CYCLES + FETCH * written.min(CORE_BYTES)
+/// The cycles from which on two threads are better than one at a kernel.
+fn two_threads_pay(f: &KernelFunction, kernel: &Kernel, chunks: Option<Chunks>) -> f64 {
+    2.0 * THREAD_CYCLES + FETCH * divided_bytes(f, kernel, chunks).min(CORE_BYTES)
+}
+
+/// Bytes of which each of two threads has half in its cache while the other one needs some: what a kernel writes, and what it reads
+/// of variables that the function assigns, for that was written by these threads a run before. Chunks are most often along
+/// the outermost axis of a variable; those that are so here as well read what the same thread has written.
+fn divided_bytes(f: &KernelFunction, kernel: &Kernel, chunks: Option<Chunks>) -> f64 {
+    let is_assigned = |buffer: BufferId| match f.buffers[f.storage(buffer)].kind {
+        BufferKind::Variable(n) => f.buffers.values().any(|b| b.kind == BufferKind::Next(n)),
+        _ => false,
+    };
+    let is_divided_alike = |access: &Access| {
+        chunks.is_some_and(|c| access.index.first().is_some_and(|first| first.factor(c.axis) != 0))
+    };
+    let loads = kernel.stages.iter().flat_map(Stage::loads).map(|(_, access)| access);
+    let read = loads.filter(|access| is_assigned(access.buffer) && !is_divided_alike(access));
+    let read: BTreeSet<BufferId> = read.map(|access| access.buffer).collect();
+    let read: f64 = read.into_iter().map(|buffer| f.buffers[buffer].bytes() as f64).sum();
+    let written = kernel.stages.iter().map(|stage| {
+        let buffers = stage.stores.iter().map(|store| &f.buffers[store.buffer]);
+        let kept = buffers.filter(|b| b.kind != BufferKind::Local);
+        points(&kernel.axes_of_points(stage)) as f64 * kept.map(|b| b.dtype.bytes() as f64).sum::<f64>()
+    });
+    read + written.sum::<f64>()
 }
 
 /// Cycles per point of a stage.
@@ -311,6 +338,41 @@ mod tests {
         let chunks = schedule.chunks.unwrap();
         assert_eq!((chunks.axis, chunks.block % 8), (1, 0));
         assert!(1001usize.div_ceil(chunks.block) > 1);
+    }
+
+    #[test]
+    fn what_another_thread_wrote_is_dear_to_a_second_one() {
+        // Threads that turn a weight into columns of tiles share its rows out; others did so when they updated it.
+        let text = |next: &str| {
+            format!(
+                r#"kernels @t {{
+  buffer buf0 "dy" : f32[7,256] param 0
+  buffer buf1 "w" : f32[16,4096] variable 0
+  buffer buf2 "dx" : f32[7,256] result 0
+  buffer buf3 "next" : f32[16,4096] {next}
+  kernel k0 (i0 < 7, i1 < 256) {{
+    stage {{
+      fold reduce (i2 < 16, i3 < 16) {{
+        s0 = load buf0[i0, 16*i2 + i3] : f32
+        s1 = load buf1[i2, 16*i1 + i3] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      store s0, buf2[i0, i1]
+    }}
+  }}
+  kernel k1 (i0 < 16, i1 < 4096) {{
+    stage {{
+      s0 = load buf1[i0, i1] : f32
+      store s0, buf3[i0, i1]
+    }}
+  }}
+}}"#
+            )
+        };
+        let threads = |next| scheduled_for(level("x86-64-v3"), &text(next)).threads;
+        assert!(!threads("next 0"));
+        assert!(threads("result 1"));
     }
 
     #[test]
