@@ -28,7 +28,7 @@ use call::{Call, times};
 use function::module;
 
 /// How often each product is measured.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 100;
 
 /// How an operand is stored.
 #[derive(Clone, Copy, PartialEq)]

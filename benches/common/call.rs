@@ -72,8 +72,8 @@ fn operand(param: &NamedType) -> Tensor {
     }
 }
 
-/// Times of a run of each in seconds, the shortest first: `rounds` times every one in turn runs for at least `least`. What
-/// disturbs the machine for a while disturbs all of them.
+/// Times of a run of each in seconds, the shortest first: `rounds` times every one in turn runs for at least `least`, after a run
+/// that brings its data into the caches again. What disturbs the machine for a while disturbs all of them.
 pub fn times<const N: usize>(rounds: usize, least: Duration, runs: [&mut dyn FnMut(); N]) -> [Vec<f64>; N] {
     let mut timed = runs.map(|run| {
         let once = time(1, run);
@@ -82,6 +82,7 @@ pub fn times<const N: usize>(rounds: usize, least: Duration, runs: [&mut dyn FnM
     });
     for _ in 0..rounds {
         for (run, repeat, times) in &mut timed {
+            run();
             times.push(time(*repeat, run));
         }
     }
