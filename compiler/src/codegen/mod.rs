@@ -56,6 +56,7 @@ pub use locals::local_bytes;
 pub(crate) use panel::blocks_of_panels;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
 pub(crate) use rows::joined;
+pub(crate) use strip::KEPT_VECTORS;
 pub use target::Target;
 pub use vectors::Vectors;
 

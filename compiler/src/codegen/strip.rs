@@ -33,7 +33,7 @@ const PART: usize = 4;
 /// Bytes of accumulators that are kept: a part of the nearest cache.
 const KEPT_BYTES: usize = 16 << 10;
 /// Vectors of a leaf that is run in parts, at most: a power of two, of which chunks have several.
-pub(super) const KEPT_VECTORS: usize = 8;
+pub(crate) const KEPT_VECTORS: usize = 8;
 /// Columns that what is kept is a multiple of, so that there are whole vectors.
 const KEPT_UNIT: usize = 64;
 

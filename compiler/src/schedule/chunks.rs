@@ -5,7 +5,9 @@ use cranelift_entity::EntityRef;
 use super::cost::Model;
 use super::tile::{joined_rows, needed};
 use super::{CHUNK_CYCLES, THREAD_CYCLES};
-use crate::codegen::{Columns, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes};
+use crate::codegen::{
+    Columns, KEPT_VECTORS, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes,
+};
 use crate::kernel::{
     Access, Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, ScalarId, Schedule, Stage,
     StageSchedule, most, points,
@@ -155,7 +157,7 @@ pub(super) fn of_stage(kernel: &Kernel, stage: &Stage) -> Vec<usize> {
 }
 
 /// What chunks along an axis are multiples of: the columns of a tile; where vectors are along the axis, so many of them that
-/// what a chunk reads of a row is a few lines of the cache, if the axis has two times as many. Eight are a leaf of a sum over
+/// what a chunk reads of a row is a few lines of the cache, if the axis has two times as many. The most are a leaf of a sum over
 /// rows that is made in parts.
 fn chunk_unit(kernel: &Kernel, stages: &[StageSchedule], axis: Axis) -> usize {
     let extent = kernel.axes[axis].most();
@@ -166,9 +168,11 @@ fn chunk_unit(kernel: &Kernel, stages: &[StageSchedule], axis: Axis) -> usize {
             Some(columns) if columns.axis == axis => extent,
             _ => 1,
         },
-        StageSchedule::Strip { axis: along, lanes } if along == axis => {
-            [8 * lanes, 4 * lanes, 2 * lanes].into_iter().find(|&unit| unit * 2 <= extent).unwrap_or(lanes)
-        }
+        StageSchedule::Strip { axis: along, lanes } if along == axis => [KEPT_VECTORS, 4, 2]
+            .map(|vectors| vectors * lanes)
+            .into_iter()
+            .find(|&unit| unit * 2 <= extent)
+            .unwrap_or(lanes),
         _ => 1,
     };
     kernel.stages.iter().zip(stages).map(unit).max().unwrap_or(1)
