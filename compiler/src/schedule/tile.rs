@@ -35,6 +35,12 @@ const STRIDED_ROWS: [f64; 2] = [0.1, 0.6];
 const STRIDED_VECTOR: f64 = 32.0;
 /// Cycles that each row adds if it is consecutive along neither, so that every element is in a cache line of its own.
 const LINE_CYCLES: f64 = 1.0;
+/// Cycles of a point that is stored on its own, because columns are not consecutive in memory.
+const SCATTERED: f64 = 1.5;
+/// Cycles that this adds for each line of the cache that is no longer near when it is stored to again.
+const SCATTERED_LINE: f64 = 30.0;
+/// Rows that share such a line where more lines compete for a place than it has.
+const FEW_ROWS: usize = 2;
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 /// Costs that differ by less than this part are alike.
@@ -225,12 +231,13 @@ impl Candidate<'_> {
         // Rows of a few elements of a line each, of which the next rows use the others: they are packed if the lines are gone by
         // then, as those that compete are.
         let touched = LINE_BYTES + vector_bytes * pieces.min(shape.vectors);
+        let stays = elements * touched as f64 <= NEAR as f64;
         let blocks = pieces.div_ceil(shape.vectors).min(BLOCKS);
         let pack_rows = pack.is_some()
             && strided.is_some()
             && self.row_stride(model) == 1
             && blocks > 1
-            && (elements * touched as f64 > NEAR as f64 || broadcast.conflicts && elements > WAYS);
+            && (!stays || broadcast.conflicts && elements > WAYS);
         // Columns in panels are copied only to lie beside the rows.
         let pack = pack.filter(|_| pack_rows || !in_panels);
         let strided = match strided {
@@ -249,11 +256,9 @@ impl Candidate<'_> {
         let columns = blocks * shape.vectors * self.lanes;
         let packing =
             packing + if pack_rows { PACK_ROWS_CYCLES * elements / columns.min(cols) as f64 } else { 0.0 };
-        let stores =
-            model.stage.stores.iter().map(|s| match model.stride(s.buffer, &s.index, self.col_axis) == 1 {
-                true => 1.0 / self.lanes as f64,
-                false => 1.5,
-            });
+        let size = (shape.rows, shape.vectors * self.lanes);
+        let stores = model.stage.stores.iter();
+        let stores = stores.map(|s| self.store_cycles(model, (s.buffer, &s.index), (!stays).then_some(size)));
         let schedule = StageSchedule::Tile {
             row_axis: self.row_axis,
             col_axis: self.col_axis,
@@ -290,6 +295,29 @@ impl Candidate<'_> {
         !self.fold.axes.is_empty()
             && self.loads(model, operand, innermost).consecutive
             && model.vectors.has_transpose(self.fold.body.insts[operand].dtype, self.lanes)
+    }
+
+    /// Cycles of a point's share in a store of a tile, of so many rows and columns where what the tile before it stored to is no
+    /// longer in the nearest cache.
+    fn store_cycles(
+        &self,
+        model: &Model<'_>,
+        (buffer, index): (BufferId, &[Affine]),
+        far: Option<(usize, usize)>,
+    ) -> f64 {
+        let bytes = model.f.buffers[buffer].dtype.bytes();
+        let [row, col] = [self.row_axis, self.col_axis]
+            .map(|axis| model.stride(buffer, index, axis).unsigned_abs() as usize * bytes);
+        match far {
+            _ if col == bytes => 1.0 / self.lanes as f64,
+            Some((rows, cols)) if col >= LINE_BYTES => {
+                // Rows that follow one another share lines, while these do not compete with one another.
+                let competes = col.is_multiple_of(CONFLICT as usize) && cols as f64 > WAYS;
+                let most = if competes { FEW_ROWS } else { rows };
+                SCATTERED + SCATTERED_LINE / most.min(LINE_BYTES / row.clamp(bytes, LINE_BYTES)) as f64
+            }
+            _ => SCATTERED,
+        }
     }
 
     /// Elements of the row operand from one row to the next, at most.
