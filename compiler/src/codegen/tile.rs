@@ -121,11 +121,11 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             Some(panel) => inner.is_empty() && !panel.shape.parts,
             None => outer.is_empty(),
         };
+        let rows_ahead = tiles.rows_ahead.as_ref();
+        let asks = is_alone && rows_ahead.is_none();
         let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();
         let blocks = blocks_of_panels(self.stage, self.schedule, points);
-        let is_packed = tiles.panel.is_some();
-        let ahead = is_alone.then(|| Ahead::new(self, columns, blocks, count, is_packed)).flatten();
-        let rows_ahead = tiles.rows_ahead.as_ref();
+        let ahead = asks.then(|| Ahead::new(self, columns, blocks, count, tiles.panel.as_ref())).flatten();
         let mut on_tile = |emission: &mut Emission<E>, tile: &Tile<'_, E::Word>| match (&ahead, rows_ahead) {
             (Some(ahead), _) => {
                 let mut ask = |emission: &mut Emission<E>, segment| {

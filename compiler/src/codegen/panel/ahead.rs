@@ -1,17 +1,17 @@
 //! Asks memory for what the next panel is copied from while tiles use the panel before it, or for the columns themselves where
 //! tiles read them in place.
 //!
-//! A copy that waits for memory computes nothing, and neither does the first of the tiles that use a block of columns. So every
-//! tile asks for a share of the columns of the next block, a little in each segment of its fold: when that block is copied, or
+//! A copy that waits for memory computes nothing, and neither does the first of the tiles that use a block of columns. So tiles
+//! ask for a share of the columns of the next block, a little in each segment of their fold: when that block is copied, or
 //! read, its lines are on their way or have come.
 
-use super::{LINE, SHORT, operand};
+use super::{LINE, Panel, SHORT, operand};
 use crate::codegen::access::{FlatAccess, Side};
 use crate::codegen::columns::Columns;
-use crate::codegen::emitter::VectorEmitter;
+use crate::codegen::emitter::{VectorEmitter, WordTest};
 use crate::codegen::loops::Emission;
 use crate::codegen::plan::BodyPlan;
-use crate::codegen::point::{Coord, Point};
+use crate::codegen::point::{Coord, Point, whole};
 use crate::codegen::stage::StageCode;
 use crate::kernel::{Axis, StageSchedule, points};
 
@@ -28,14 +28,33 @@ pub(in crate::codegen) struct Ahead {
     fold_axis: Axis,
     row_axis: Axis,
     columns: Columns,
-    /// Elements of the fold that are asked for by each row of a tile.
-    per_row: usize,
-    /// Elements of the fold that are asked for in a segment.
-    each: usize,
-    /// Elements of the fold in a segment.
+    share: Share,
+    /// Coordinates of the fold's outermost axis in a segment.
     pub(in crate::codegen) segment: usize,
     /// Columns from a block to the one in its place in the next panel.
     next: usize,
+}
+
+/// What a tile asks for in a segment of its fold.
+enum Share {
+    /// Some elements of the fold, of all columns, which lie beside one another.
+    Elements {
+        /// How many for each row of the tile.
+        per_row: usize,
+        /// How many in a segment.
+        each: usize,
+    },
+    /// Some columns, of which the elements of the segment lie beside one another, as of those that are turned.
+    Columns {
+        /// How many for each tile.
+        each: usize,
+        /// Tiles that ask for nothing, before the others: what is asked for long before it is used may be gone by then.
+        idle: usize,
+        /// Rows of a tile.
+        tile_rows: usize,
+        /// Elements of a segment.
+        piece: usize,
+    },
 }
 
 impl Ahead {
@@ -46,52 +65,63 @@ impl Ahead {
         columns: Columns,
         blocks: usize,
         rows: usize,
-        is_packed: bool,
+        panel: Option<&Panel<'_, E::Word>>,
     ) -> Option<Ahead> {
         let &StageSchedule::Tile { row_axis, rows: tile_rows, cols, lanes, row_operand, .. } = code.schedule
         else {
             return None;
         };
         let fold = code.stage.fold.as_ref()?;
-        let &[elements] = fold.axes.as_slice() else { return None };
-        if elements.each().is_some() {
+        if fold.axes.first()?.each().is_some() {
             return None;
         }
         let operand = operand(fold, row_operand, Side::Columns)?;
-        let elements = elements.most();
+        let dtype = fold.body.insts[operand].dtype;
+        let elements = points(&fold.axes);
         let all_cols = columns.count(&code.extents);
-        let bytes = elements.saturating_mul(all_cols).saturating_mul(fold.body.insts[operand].dtype.bytes());
+        let bytes = elements.saturating_mul(all_cols).saturating_mul(dtype.bytes());
         // With more rows than elements, copying is a small part of the work.
-        let near = if is_packed { NEAR } else { NEAR_IN_PLACE };
+        let near = if panel.is_some() { NEAR } else { NEAR_IN_PLACE };
         let is_worth_it = bytes > near && rows >= 2 * tile_rows && elements >= rows;
         // Segments need not be whole rounds of partial results.
         if !is_worth_it || !code.vectors.has_prefetch() || fold.lanes > 1 {
             return None;
         }
         let around = code.surroundings();
-        let plan = BodyPlan::new(&fold.body, vec![operand], &around, code.vector(columns.axis, lanes));
         let fold_axis = code.spans.len();
+        let is_turned = panel.is_some_and(|panel| panel.is_turned(code));
+        let (share, segment, along) = match *fold.axes.as_slice() {
+            [_] if !is_turned => {
+                let per_row = elements / rows;
+                let asked = per_row * tile_rows;
+                let each = (SEGMENT * asked).div_ceil(elements);
+                (Share::Elements { per_row, each }, elements / asked.div_ceil(each), columns.axis)
+            }
+            [_, piece] if is_turned && piece.most() * dtype.bytes() <= SHORT => {
+                let (tiles, piece) = (rows.div_ceil(tile_rows), piece.most());
+                let each = cols.div_ceil(tiles);
+                let idle = tiles - cols.div_ceil(each);
+                (Share::Columns { each, idle, tile_rows, piece }, 1, fold_axis + 1)
+            }
+            _ => return None,
+        };
+        let plan = BodyPlan::new(&fold.body, vec![operand], &around, code.vector(along, lanes));
         let is_apart = |access: &&FlatAccess| access.bytes.factor(fold_axis) >= LINE;
         let accesses: Vec<_> = plan.vector_loads().filter(is_apart).cloned().collect();
-        let per_row = elements / rows;
-        let asked = per_row * tile_rows;
-        let each = (SEGMENT * asked).div_ceil(elements);
-        let segment = elements / asked.div_ceil(each);
         let next = (cols * blocks).min(code.spans[columns.along].length.most() * columns.each);
         (!accesses.is_empty()).then_some(Ahead {
-            next,
             accesses,
             fold_axis,
             row_axis,
             columns,
-            per_row,
-            each,
+            share,
             segment,
+            next,
         })
     }
 
-    /// Asks, in a segment of the fold of a tile that starts at a point, for some elements of the next panel's block in the place
-    /// of this one.
+    /// Asks, in a segment of the fold of a tile that starts at a point, for a share of the next panel's block in the place of
+    /// this one.
     pub(in crate::codegen) fn ask<E: VectorEmitter>(
         &self,
         emission: &mut Emission<E>,
@@ -101,22 +131,55 @@ impl Ahead {
     ) {
         let mut point = tile.clone();
         let row = tile[self.row_axis];
-        let mut base = emission.e.word_times(segment, self.each as i64);
-        if let Some(counted) = row.base {
-            let own = emission.e.word_times(counted, self.per_row as i64);
-            base = emission.e.word_add(own, base);
-        }
-        for n in 0..self.each {
-            point[self.fold_axis] =
-                Coord { base: Some(base), offset: row.offset * self.per_row as i64 + n as i64 };
-            for access in &self.accesses {
-                let bytes = width * access.dtype.bytes();
-                for line in 0..bytes.div_ceil(LINE as usize) {
-                    let elements = line * LINE as usize / access.dtype.bytes();
-                    self.columns.put(&mut point, col, self.next + elements);
-                    let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
-                    emission.e.prefetch(address, offset);
+        match self.share {
+            Share::Elements { per_row, each } => {
+                let mut base = emission.e.word_times(segment, each as i64);
+                if let Some(counted) = row.base {
+                    let own = emission.e.word_times(counted, per_row as i64);
+                    base = emission.e.word_add(own, base);
                 }
+                let first = Coord { base: Some(base), offset: row.offset * per_row as i64 };
+                for n in 0..each {
+                    point[self.fold_axis] = first.plus(n as i64);
+                    self.lines(emission, &point, width, &|point, n| {
+                        self.columns.put(point, col, self.next + n);
+                    });
+                }
+            }
+            Share::Columns { each, idle, tile_rows, piece } => {
+                point[self.fold_axis] = Coord::counted(segment);
+                let row = whole(&mut emission.e, (row.base, row.offset));
+                let tile = emission.e.word_divide(row, tile_rows);
+                let tile = whole(&mut emission.e, (Some(tile), -(idle as i64)));
+                emission.only_if(WordTest::AtLeast, tile, 0, &mut |emission| {
+                    let own = emission.e.word_times(tile, each as i64);
+                    let base = col.base.map_or(own, |base| emission.e.word_add(base, own));
+                    let first = Coord { base: Some(base), ..col };
+                    for n in 0..each {
+                        self.columns.put(&mut point, first, self.next + n);
+                        self.lines(emission, &point, piece, &|point, n| {
+                            point[self.fold_axis + 1] = Coord::fixed(n as i64);
+                        });
+                    }
+                });
+            }
+        }
+    }
+
+    /// Asks for the lines of so many elements that follow one another; `put` puts a point on one of them.
+    fn lines<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        point: &Point<E::Word>,
+        elements: usize,
+        put: &dyn Fn(&mut Point<E::Word>, usize),
+    ) {
+        let mut point = point.clone();
+        for access in &self.accesses {
+            for n in (0..elements).step_by(LINE as usize / access.dtype.bytes()) {
+                put(&mut point, n);
+                let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
+                emission.e.prefetch(address, offset);
             }
         }
     }

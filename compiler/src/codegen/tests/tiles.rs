@@ -187,6 +187,53 @@ fn tiles_that_ask_for_the_next_panel() {
     }
 }
 
+/// The same for columns that lie in panels of 16 elements of the fold and are turned: with fewer tiles than a block has columns,
+/// and with more.
+#[test]
+fn tiles_that_ask_for_columns_to_turn() {
+    for rows in [9, 70] {
+        let (panels, columns) = (5, 901);
+        let f = function(&format!(
+            r#"kernels @t {{
+  buffer buf0 "a" : f32[{rows},{elements}] param 0
+  buffer buf1 "b" : f32[{panels},{panel}] param 1
+  buffer buf2 "c" : f32[{rows},{columns}] result 0
+  kernel k0 (i0 < {rows}, i1 < {columns}) {{
+    stage {{
+      fold reduce (i2 < {panels}, i3 < 16) {{
+        s0 = load buf0[i0, 16*i2 + i3] : f32
+        s1 = load buf1[i2, 16*i1 + i3] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      store s0, buf2[i0, i1]
+    }}
+  }}
+}}"#,
+            elements = 16 * panels,
+            panel = 16 * columns,
+        ));
+        for target in targets() {
+            let lanes = target.lanes(crate::types::DType::F32);
+            let expected = expected(&f, &target, Inputs::Rule(plain));
+            let tile = StageSchedule::Tile {
+                row_axis: 0,
+                col_axis: 1,
+                rows: 4,
+                cols: 2 * lanes,
+                lanes,
+                row_operand: 0,
+                pack: Packed::Vectors,
+            };
+            for chunks in [None, Some((1, 160))] {
+                let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
+                let found = results(&f, &target, Inputs::Rule(plain));
+                assert_same(&format!("{rows} {chunks:?} {:?}", target.vectors()), &found, &expected);
+            }
+        }
+    }
+}
+
 /// Panels of several blocks of columns, of which chunks have several and the last one less; and, with more elements, several parts
 /// of the fold, between which accumulators are kept for the rows of all lines.
 #[test]
