@@ -5,8 +5,11 @@
 //! push one another out: a matrix product that reads such an operand row by row runs at half its speed. So such rows get
 //! a *pitch* one line larger than they are, and consecutive rows start in consecutive sets.
 //!
-//! Constants are stored like temporaries. The pitch of a variable follows from its type alone, so that all programs over the same variables agree on it.
-//! Parameters and results are the caller's, and dense.
+//! Where rows are no multiple of 32 bytes apart, vectors of most rows lie across two lines, and a few columns in more lines
+//! than they fill. Such rows get a pitch of whole lines, if it is not much more than they are.
+//!
+//! Constants are stored like temporaries. The pitch of a variable follows from its type alone, so that all programs over the
+//! same variables agree on it. Parameters and results are the caller's, and dense.
 
 use std::collections::HashSet;
 
@@ -19,6 +22,12 @@ use crate::types::DType;
 
 /// Rows that are a multiple of this apart, in bytes, get a pitch.
 const CROWDED: usize = 2048;
+/// A pitch that is made to align rows is no multiple of this.
+const FULL: usize = 1024;
+/// Rows that are no multiple of this apart, in bytes, are aligned: of a vector of 256 bits.
+const ALIGNED: usize = 32;
+/// Rows are aligned if so many bytes of them have room for a byte between them.
+const ROOM: usize = 8;
 /// Fewer rows than this fit into a set together.
 const ROWS: usize = 8;
 /// Bytes of a cache line.
@@ -28,8 +37,18 @@ const LINE: usize = 64;
 pub fn pitch(dtype: DType, shape: &[usize]) -> Option<usize> {
     let [outer @ .., row] = shape else { return None };
     let rows: usize = outer.iter().product();
-    let crowded = rows > ROWS && *row > 0 && (row * dtype.bytes()).is_multiple_of(CROWDED);
-    crowded.then(|| row + LINE / dtype.bytes())
+    let bytes = row * dtype.bytes();
+    if rows <= ROWS || bytes == 0 {
+        return None;
+    }
+    let lines = bytes.next_multiple_of(LINE);
+    let pitch = match (bytes.is_multiple_of(CROWDED), bytes.is_multiple_of(ALIGNED)) {
+        (true, _) => bytes + LINE,
+        (_, true) => bytes,
+        _ if lines.is_multiple_of(FULL) => lines + LINE,
+        _ => lines,
+    };
+    (pitch > bytes && (pitch - bytes) * ROOM <= bytes).then_some(pitch / dtype.bytes())
 }
 
 /// Gives every variable, next value, temporary and constant its pitch. A temporary or constant whose bytes are also used
@@ -125,6 +144,18 @@ mod tests {
         assert_eq!(pitch(DType::U8, &[784, 4096]), Some(4160));
         for shape in [&[784, 1000][..], &[8, 1024], &[1024], &[], &[784, 0], &[0, 1024]] {
             assert_eq!(pitch(DType::F32, shape), None, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn rows_are_aligned_where_there_is_room_for_it() {
+        assert_eq!(pitch(DType::F32, &[784, 300]), Some(304));
+        assert_eq!(pitch(DType::F32, &[784, 500]), Some(528), "512 elements would crowd");
+        assert_eq!(pitch(DType::F64, &[784, 150]), Some(152));
+        assert_eq!(pitch(DType::F32, &[784, 100]), Some(112));
+        // 65 elements would take 80; few rows are not worth it.
+        for shape in [[784, 65], [784, 10], [784, 1], [8, 300]] {
+            assert_eq!(pitch(DType::F32, &shape), None, "{shape:?}");
         }
     }
 
