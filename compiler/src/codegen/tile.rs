@@ -121,6 +121,7 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             Some(panel) => inner.is_empty() && !panel.shape.parts,
             None => outer.is_empty(),
         };
+        // Where rows lie in short pieces, tiles ask for those instead.
         let rows_ahead = tiles.rows_ahead.as_ref();
         let asks = is_alone && rows_ahead.is_none();
         let count = joined.iter().chain([&row_axis]).map(|&axis| self.extents[axis]).product();

@@ -22,11 +22,11 @@ use crate::types::DType;
 
 /// Rows that are a multiple of this apart, in bytes, get a pitch.
 const CROWDED: usize = 2048;
-/// A pitch that is made to align rows is no multiple of this.
+/// A pitch that aligns rows is no multiple of this, so that it does not crowd them.
 const FULL: usize = 1024;
-/// Rows that are no multiple of this apart, in bytes, are aligned: of a vector of 256 bits.
+/// Rows that are no multiple of this apart, in bytes, are aligned: the size of a vector of 256 bits.
 const ALIGNED: usize = 32;
-/// Rows are aligned if so many bytes of them have room for a byte between them.
+/// Rows are at least so many times as long as what aligning puts between them.
 const ROOM: usize = 8;
 /// Fewer rows than this fit into a set together.
 const ROWS: usize = 8;
@@ -36,17 +36,21 @@ const LINE: usize = 64;
 /// The pitch of rows of a variable or temporary of this type, in elements, if they are not to be dense.
 pub fn pitch(dtype: DType, shape: &[usize]) -> Option<usize> {
     let [outer @ .., row] = shape else { return None };
-    let rows: usize = outer.iter().product();
-    let bytes = row * dtype.bytes();
-    if rows <= ROWS || bytes == 0 {
+    // Where another axis is empty, one may be longer than memory.
+    let rows = outer.iter().fold(1, |rows: usize, &extent| rows.saturating_mul(extent));
+    if rows <= ROWS || *row == 0 {
         return None;
     }
-    let lines = bytes.next_multiple_of(LINE);
-    let pitch = match (bytes.is_multiple_of(CROWDED), bytes.is_multiple_of(ALIGNED)) {
-        (true, _) => bytes + LINE,
-        (_, true) => bytes,
-        _ if lines.is_multiple_of(FULL) => lines + LINE,
-        _ => lines,
+    let bytes = row * dtype.bytes();
+    let pitch = if bytes.is_multiple_of(CROWDED) {
+        bytes + LINE
+    } else if bytes.is_multiple_of(ALIGNED) {
+        bytes
+    } else {
+        match bytes.next_multiple_of(LINE) {
+            lines if lines.is_multiple_of(FULL) => lines + LINE,
+            lines => lines,
+        }
     };
     (pitch > bytes && (pitch - bytes) * ROOM <= bytes).then_some(pitch / dtype.bytes())
 }
@@ -154,9 +158,10 @@ mod tests {
         assert_eq!(pitch(DType::F64, &[784, 150]), Some(152));
         assert_eq!(pitch(DType::F32, &[784, 100]), Some(112));
         // 65 elements would take 80; few rows are not worth it.
-        for shape in [[784, 65], [784, 10], [784, 1], [8, 300]] {
+        for shape in [[784, 65], [784, 10], [784, 1], [8, 300], [0, usize::MAX]] {
             assert_eq!(pitch(DType::F32, &shape), None, "{shape:?}");
         }
+        assert_eq!(pitch(DType::F32, &[1 << 40, 1 << 40, 0]), None);
     }
 
     /// A variable that is read and assigned, with an alias of some shape that is read too.

@@ -39,8 +39,8 @@ const LINE_CYCLES: f64 = 1.0;
 const SCATTERED: f64 = 1.5;
 /// Cycles that this adds for each line of the cache that is no longer near when it is stored to again.
 const SCATTERED_LINE: f64 = 30.0;
-/// Rows that share such a line where more lines compete for a place than it has.
-const FEW_ROWS: usize = 2;
+/// Rows that share such a line where more columns compete for the same lines of the cache than stay there.
+const SHARING_ROWS: usize = 2;
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 /// Costs that differ by less than this part are alike.
@@ -313,7 +313,7 @@ impl Candidate<'_> {
             Some((rows, cols)) if col >= LINE_BYTES => {
                 // Rows that follow one another share lines, while these do not compete with one another.
                 let competes = col.is_multiple_of(CONFLICT as usize) && cols as f64 > WAYS;
-                let most = if competes { FEW_ROWS } else { rows };
+                let most = if competes { SHARING_ROWS } else { rows };
                 SCATTERED + SCATTERED_LINE / most.min(LINE_BYTES / row.clamp(bytes, LINE_BYTES)) as f64
             }
             _ => SCATTERED,

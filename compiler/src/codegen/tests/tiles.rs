@@ -157,33 +157,27 @@ fn tiles_of_every_size() {
     }
 }
 
+/// Tiles of two vectors of columns that are packed, for vectors of every size, cut in each of these ways.
+fn packed(cuts: &[Option<(usize, usize)>]) -> Vec<Schedule> {
+    let tile = |lanes: usize| StageSchedule::Tile {
+        row_axis: 0,
+        col_axis: 1,
+        rows: 4,
+        cols: 2 * lanes,
+        lanes,
+        row_operand: 0,
+        pack: Packed::Vectors,
+    };
+    let tiles = [1, 4, 8, 16].map(tile);
+    tiles.iter().flat_map(|tile| cuts.iter().map(|&cut| schedule(cut, std::slice::from_ref(tile)))).collect()
+}
+
 /// Folds in segments, between which the next panel is asked for: beyond the last one there is nothing.
 #[test]
 fn tiles_that_ask_for_the_next_panel() {
     for (rows, elements, partials) in [(9, 40, 1), (21, 47, 1), (9, 40, 4)] {
-        for target in targets() {
-            let lanes = target.lanes(crate::types::DType::F32);
-            let f = function(&matmul("f32", (rows, 1701, elements), partials, false));
-            let expected = expected(&f, &target, Inputs::Rule(plain));
-            let tile = StageSchedule::Tile {
-                row_axis: 0,
-                col_axis: 1,
-                rows: 4,
-                cols: 2 * lanes,
-                lanes,
-                row_operand: 0,
-                pack: Packed::Vectors,
-            };
-            for chunks in [None, Some((0, 8)), Some((1, 320))] {
-                let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
-                let found = results(&f, &target, Inputs::Rule(plain));
-                assert_same(
-                    &format!("{rows} x {elements} {chunks:?} {:?}", target.vectors()),
-                    &found,
-                    &expected,
-                );
-            }
-        }
+        let f = function(&matmul("f32", (rows, 1701, elements), partials, false));
+        check(&format!("{rows} x {elements}"), &f, plain, &packed(&[None, Some((0, 8)), Some((1, 320))]));
     }
 }
 
@@ -213,24 +207,7 @@ fn tiles_that_ask_for_columns_to_turn() {
             elements = 16 * panels,
             panel = 16 * columns,
         ));
-        for target in targets() {
-            let lanes = target.lanes(crate::types::DType::F32);
-            let expected = expected(&f, &target, Inputs::Rule(plain));
-            let tile = StageSchedule::Tile {
-                row_axis: 0,
-                col_axis: 1,
-                rows: 4,
-                cols: 2 * lanes,
-                lanes,
-                row_operand: 0,
-                pack: Packed::Vectors,
-            };
-            for chunks in [None, Some((1, 160))] {
-                let f = scheduled(&f, &schedule(chunks, std::slice::from_ref(&tile)));
-                let found = results(&f, &target, Inputs::Rule(plain));
-                assert_same(&format!("{rows} {chunks:?} {:?}", target.vectors()), &found, &expected);
-            }
-        }
+        check(&format!("{rows} rows"), &f, plain, &packed(&[None, Some((1, 160))]));
     }
 }
 
