@@ -5,8 +5,8 @@
 //! push one another out: a matrix product that reads such an operand row by row runs at half its speed. So such rows get
 //! a *pitch* one line larger than they are, and consecutive rows start in consecutive sets.
 //!
-//! Where rows are no multiple of 32 bytes apart, vectors of most rows lie across two lines, and a few columns in more lines
-//! than they fill. Such rows get a pitch of whole lines, if it is not much more than they are.
+//! Where rows are not whole lines apart, vectors of most rows lie across two lines, and a few columns in more lines than
+//! they fill. Such rows get a pitch of whole lines, if it is not much more than they are.
 //!
 //! Constants are stored like temporaries. The pitch of a variable follows from its type alone, so that all programs over the
 //! same variables agree on it. Parameters and results are the caller's, and dense.
@@ -24,8 +24,6 @@ use crate::types::DType;
 const CROWDED: usize = 2048;
 /// A pitch that aligns rows is no multiple of this, so that it does not crowd them.
 const FULL: usize = 1024;
-/// Rows that are no multiple of this apart, in bytes, are aligned: the size of a vector of 256 bits.
-const ALIGNED: usize = 32;
 /// Rows are at least so many times as long as what aligning puts between them.
 const ROOM: usize = 8;
 /// Fewer rows than this fit into a set together.
@@ -44,11 +42,9 @@ pub fn pitch(dtype: DType, shape: &[usize]) -> Option<usize> {
     let bytes = row * dtype.bytes();
     let pitch = if bytes.is_multiple_of(CROWDED) {
         bytes + LINE
-    } else if bytes.is_multiple_of(ALIGNED) {
-        bytes
     } else {
         match bytes.next_multiple_of(LINE) {
-            lines if lines.is_multiple_of(FULL) => lines + LINE,
+            lines if lines > bytes && lines.is_multiple_of(FULL) => lines + LINE,
             lines => lines,
         }
     };
@@ -146,7 +142,7 @@ mod tests {
         assert_eq!(pitch(DType::F32, &[3, 3, 512]), Some(528));
         assert_eq!(pitch(DType::F64, &[784, 1024]), Some(1032));
         assert_eq!(pitch(DType::U8, &[784, 4096]), Some(4160));
-        for shape in [&[784, 1000][..], &[8, 1024], &[1024], &[], &[784, 0], &[0, 1024]] {
+        for shape in [&[784, 992][..], &[8, 1024], &[1024], &[], &[784, 0], &[0, 1024]] {
             assert_eq!(pitch(DType::F32, shape), None, "{shape:?}");
         }
     }
@@ -157,6 +153,7 @@ mod tests {
         assert_eq!(pitch(DType::F32, &[784, 500]), Some(528), "512 elements would crowd");
         assert_eq!(pitch(DType::F64, &[784, 150]), Some(152));
         assert_eq!(pitch(DType::F32, &[784, 100]), Some(112));
+        assert_eq!(pitch(DType::F32, &[784, 200]), Some(208));
         // 65 elements would take 80; few rows are not worth it.
         for shape in [[784, 65], [784, 10], [784, 1], [8, 300], [0, usize::MAX]] {
             assert_eq!(pitch(DType::F32, &shape), None, "{shape:?}");

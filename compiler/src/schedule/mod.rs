@@ -319,6 +319,28 @@ mod tests {
     }
 
     #[test]
+    fn columns_in_place_are_whole_lines() {
+        let tile = |rows: usize, b: &str| {
+            let text = contraction_text(rows, 300, false).replace(r#""b" : f32[64,300] param 1"#, b);
+            match scheduled_for(level("x86-64-v3"), &text).stages[..] {
+                [StageSchedule::Tile { cols, pack, .. }] => (cols, pack),
+                ref stages => panic!("{stages:?}"),
+            }
+        };
+        let (lines, crowded) = ("f32[64,300] pitch 304 variable 0", "f32[64,300] pitch 384 variable 0");
+        let [lines, crowded] = [lines, crowded].map(|b| format!("\"b\" : {b}"));
+        let (caller, dense) = (r#""b" : f32[64,300] param 1"#, r#""b" : f32[64,300] variable 0"#);
+        assert_eq!(tile(16, &lines), (16, Packed::Neither));
+        assert_eq!(tile(16, &crowded), (16, Packed::Neither));
+        assert_eq!(tile(16, dense), (24, Packed::Neither));
+        // A few more rows are no reason to copy lines, unless these crowd the cache, or may not be whole.
+        assert_eq!(tile(33, &lines), (16, Packed::Neither));
+        for (rows, b) in [(33, &*crowded), (33, caller), (33, dense), (64, &lines)] {
+            assert_eq!(tile(rows, b).1, Packed::Vectors, "{rows} rows of {b}");
+        }
+    }
+
+    #[test]
     fn one_row_is_a_tile_where_squares_are_turned() {
         let schedule = |cpu: &str, transposed| {
             scheduled_for(level(cpu), &contraction_text(1, 256, transposed)).stages.remove(0)

@@ -5,8 +5,8 @@ use cranelift_entity::{EntityRef, SecondaryMap};
 use super::cost::Model;
 use crate::codegen::{Axes, Columns, accumulators_fit, dependencies, fold_operands, joined};
 use crate::kernel::{
-    Access, Affine, Axis, Body, BufferId, Fold, FoldKind, FoldOp, InstKind, Packed, ScalarId, StageSchedule,
-    points,
+    Access, Affine, Axis, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Packed, ScalarId,
+    StageSchedule, points,
 };
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
@@ -45,8 +45,11 @@ const SHARING_ROWS: usize = 2;
 const LINE_BYTES: usize = 64;
 /// Costs that differ by less than this part are alike.
 const ALIKE: f64 = 0.01;
-/// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride.
-const PACK_ROWS: usize = 32;
+/// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride. That
+/// is less where tiles read whole lines of the cache, if these do not crowd it.
+const PACK_ROWS: [usize; 2] = [32, 64];
+/// Lines that are a multiple of this apart, in bytes, crowd the caches: they fall into an eighth of the sets of each, or fewer.
+const CROWDED: usize = 512;
 /// Bytes of the first-level cache.
 const NEAR: usize = 32 << 10;
 /// Lines of that cache that compete with one another before one of them is gone.
@@ -208,7 +211,12 @@ impl Candidate<'_> {
         let uses: f64 = (0..extents.len()).filter(is_free).map(|axis| extents[axis] as f64).product();
         // Rows of a panel are one behind the other.
         let in_panels = consecutive && columns.axis != columns.along && vectors.row == columns.each as i64;
-        let of_rows = || (rows as f64 * uses >= PACK_ROWS as f64).then_some(Pack::Rows(rows));
+        // Rows that are whole lines apart: columns that are read where they are can be whole lines.
+        let row_bytes = vectors.row as usize * bytes;
+        let of_lines = !in_panels && row_bytes > 0 && row_bytes.is_multiple_of(LINE_BYTES);
+        let has_lines = of_lines && vectors.begins_at_line && !row_bytes.is_multiple_of(CROWDED);
+        let enough = PACK_ROWS[usize::from(has_lines)];
+        let of_rows = || (rows as f64 * uses >= enough as f64).then_some(Pack::Rows(rows));
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
             (true, true) if !in_panels => Some(Pack::Conflicts),
@@ -216,13 +224,12 @@ impl Candidate<'_> {
         };
         // Vectors of a row, and columns that fill none.
         let pieces = model.vectors_of(cols, self.lanes);
+        let unit = match pack {
+            None if of_lines => (LINE_BYTES / vector_bytes).min(pieces).max(1),
+            _ => columns.each.div_ceil(self.lanes),
+        };
         let shape = match model.vectors.tile_registers() {
-            Some(registers) => Shape::best(
-                (registers, ROW_BYTES / vector_bytes),
-                rows,
-                pieces,
-                columns.each.div_ceil(self.lanes),
-            ),
+            Some(registers) => Shape::best((registers, ROW_BYTES / vector_bytes), rows, pieces, unit),
             None => Shape { rows: ROWS.min(rows.next_power_of_two()), vectors: VECTORS },
         };
         // Fewer accumulators do not keep the units busy.
@@ -331,7 +338,7 @@ impl Candidate<'_> {
     /// What the loads that an operand needs are like along an axis.
     fn loads(&self, model: &Model<'_>, operand: ScalarId, axis: Axis) -> Loads {
         let innermost = model.extents().len() + self.fold.axes.len() - 1;
-        let mut loads = Loads { consecutive: true, conflicts: false, row: 0 };
+        let mut loads = Loads { consecutive: true, conflicts: false, row: 0, begins_at_line: true };
         for access in needed(&self.fold.body, operand) {
             let along = model.stride(access.buffer, &access.index, axis);
             loads.consecutive &= along == 0 || along == 1;
@@ -339,6 +346,8 @@ impl Candidate<'_> {
             loads.row = model.stride(access.buffer, &access.index, innermost).abs();
             let row = loads.row * bytes;
             loads.conflicts |= row >= CONFLICT && row % CONFLICT == 0;
+            let kind = &model.f.buffers[model.f.storage(access.buffer)].kind;
+            loads.begins_at_line &= !matches!(kind, BufferKind::Param(_) | BufferKind::Result(_));
         }
         loads
     }
@@ -393,6 +402,8 @@ struct Loads {
     conflicts: bool,
     /// Elements from one element of the fold to the next, of the last of them.
     row: i64,
+    /// They are of buffers that begin with a line of the cache; those of the caller may begin anywhere.
+    begins_at_line: bool,
 }
 
 #[cfg(test)]
