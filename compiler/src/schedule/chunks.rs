@@ -3,7 +3,7 @@
 use cranelift_entity::EntityRef;
 
 use super::cost::Model;
-use super::tile::{joined_rows, needed};
+use super::tile::{joined_rows, needed, streams_rows};
 use super::{CHUNK_CYCLES, THREAD_CYCLES};
 use crate::codegen::{
     Columns, KEPT_VECTORS, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes,
@@ -140,8 +140,10 @@ pub(super) fn choose_chunks(
         best.map(|(_, chunks)| chunks)
     });
     let others = others.filter_map(|(axis, least)| cut_evenly(axis, least));
+    // Chunks of whole rows are stored from end to end.
+    let first = if streams_rows(&model, row.0) { cut_rows(least(row.0).min(FEW_ROWS)) } else { None };
     let of_rows = cut_rows(least(row.0));
-    for chunks in of_columns.into_iter().chain(others).chain(of_rows) {
+    for chunks in first.into_iter().chain(of_columns).chain(others).chain(of_rows) {
         let share = evenness(extents[chunks.axis], chunks.block);
         if best.is_none_or(|(known, _)| share > known * BETTER) {
             best = Some((share, chunks));

@@ -203,7 +203,7 @@ fn schedule_stage(model: &Model<'_>) -> (StageSchedule, Cost) {
 mod tests {
     use super::chunks::CHUNK_UNIT;
     use super::*;
-    use crate::codegen::Vectors;
+    use crate::codegen::{Vectors, blocks_of_panels};
     use crate::kernel::parse;
 
     fn scheduled(text: &str) -> Schedule {
@@ -337,6 +337,63 @@ mod tests {
         assert_eq!(tile(33, &lines), (16, Packed::Neither));
         for (rows, b) in [(33, &*crowded), (33, caller), (33, dense), (64, &lines)] {
             assert_eq!(tile(rows, b).1, Packed::Vectors, "{rows} rows of {b}");
+        }
+    }
+
+    /// An update of a weight by its gradient, from so many examples, with the state of an optimizer beside it or not.
+    fn update_text(examples: usize, (rows, cols): (usize, usize), has_state: bool) -> String {
+        let text = contraction_text(rows, cols, false)
+            .replace(&format!("f32[{rows},64]"), &format!("f32[{examples},{rows}]"))
+            .replace("f32[64,", &format!("f32[{examples},"))
+            .replace("[i0, i2]", "[i2, i0]")
+            .replace("i2 < 64", &format!("i2 < {examples}"));
+        if !has_state {
+            return text;
+        }
+        let state = |n| format!("  buffer buf{} \"s{n}\" : f32[{rows},{cols}] result {n}\n", n + 2);
+        text.replace("  kernel", &format!("{}{}  kernel", state(1), state(2))).replace(
+            "buf2[i0, i1]\n",
+            "buf2[i0, i1]\n      store s0, buf3[i0, i1]\n      store s0, buf4[i0, i1]\n",
+        )
+    }
+
+    #[test]
+    fn what_multiplies_little_stores_whole_rows() {
+        let of = |text: &str| {
+            let Schedule { chunks, stages, .. } = scheduled_for(level("x86-64-v3"), text);
+            match stages[..] {
+                [StageSchedule::Tile { rows, .. }] => (rows, chunks.map(|chunks| chunks.axis)),
+                _ => panic!("{stages:?}"),
+            }
+        };
+        // As many rows at a time as are four of all matrices together, in chunks of rows.
+        assert_eq!(of(&update_text(7, (784, 300), false)), (4, Some(0)));
+        assert_eq!(of(&update_text(7, (784, 300), true)), (1, Some(0)));
+        // Not where more is multiplied, or what is stored stays in a cache.
+        assert_eq!(of(&update_text(33, (784, 300), true)), (4, Some(1)));
+        assert_eq!(of(&update_text(7, (50, 300), true)).0, 4);
+    }
+
+    #[test]
+    fn panels_are_updated_one_after_the_other() {
+        let blocks = |examples: usize, has_state: bool| {
+            let text = update_text(examples, (1000, 512), has_state)
+                .replace("(i0 < 1000, i1 < 512)", "(i0 < 1000, i1 < 32, i2 < 16)")
+                .replace("reduce (i2", "reduce (i3")
+                .replace("[i2, i0]", "[i3, i0]")
+                .replace("[i2, i1]", "[i3, 16*i1 + i2]")
+                .replace("[i0, i1]", "[i1, 16*i0 + i2]")
+                .replace("f32[1000,512]", "f32[32,16000]");
+            let mut f = parse("test", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            schedule(&mut f, &level("x86-64-v3"), &ScheduleOptions::default());
+            let kernel = &f.kernels[0];
+            let [stage] = &kernel.stages[..] else { panic!("{f}") };
+            blocks_of_panels(stage, &kernel.schedule.stages[0], &chunks::of_stage(kernel, stage))
+        };
+        assert_eq!([blocks(16, false), blocks(33, true), blocks(48, true)], [1, 1, 1]);
+        // What is read of rows serves several where it is more than what is stored.
+        for (examples, has_state) in [(17, false), (49, true), (100, true)] {
+            assert!(blocks(examples, has_state) > 1, "{examples}");
         }
     }
 

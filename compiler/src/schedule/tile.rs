@@ -6,7 +6,7 @@ use super::cost::Model;
 use crate::codegen::{Axes, Columns, accumulators_fit, dependencies, fold_operands, joined};
 use crate::kernel::{
     Access, Affine, Axis, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Packed, ScalarId,
-    StageSchedule, points,
+    StageSchedule, Store, points,
 };
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
@@ -41,6 +41,12 @@ const SCATTERED: f64 = 1.5;
 const SCATTERED_LINE: f64 = 30.0;
 /// Rows that share such a line where more columns compete for the same lines of the cache than stay there.
 const SHARING_ROWS: usize = 2;
+/// Elements of a fold up to which storing takes longer than multiplying, where what is stored is more than [`STREAMED`] bytes.
+const FEW_ELEMENTS: usize = 16;
+/// See [`FEW_ELEMENTS`]: what stays in the second-level cache.
+const STREAMED: usize = 256 << 10;
+/// Rows of all matrices that are stored to at a time which the processor foresees.
+const STREAMS: usize = 4;
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 /// Costs that differ by less than this part are alike.
@@ -151,6 +157,16 @@ pub(super) fn joined_rows(model: &Model<'_>, row_axis: Axis, columns: Columns) -
     })
 }
 
+/// Whether a stage multiplies little for what it stores, which is matrices of many rows along an axis, from far away.
+pub(super) fn streams_rows(model: &Model<'_>, row_axis: Axis) -> bool {
+    let stage = model.stage;
+    let is_outermost = |store: &Store| store.index.first().is_some_and(|expr| expr.factor(row_axis) != 0);
+    let bytes = stage.stores.iter().map(|store| model.f.buffers[store.buffer].bytes());
+    stage.fold.as_ref().is_some_and(|fold| points(&fold.axes) <= FEW_ELEMENTS)
+        && stage.stores.iter().all(is_outermost)
+        && bytes.fold(0, usize::saturating_add) > STREAMED
+}
+
 fn has(axes: Axes, axis: Axis) -> bool {
     axes & (1 << axis) != 0
 }
@@ -228,8 +244,12 @@ impl Candidate<'_> {
             None if of_lines => (LINE_BYTES / vector_bytes).min(pieces).max(1),
             _ => columns.each.div_ceil(self.lanes),
         };
+        let at_a_time = match streams_rows(model, self.row_axis) {
+            true => (STREAMS / model.stage.stores.len()).clamp(1, rows),
+            false => rows,
+        };
         let shape = match model.vectors.tile_registers() {
-            Some(registers) => Shape::best((registers, ROW_BYTES / vector_bytes), rows, pieces, unit),
+            Some(registers) => Shape::best((registers, ROW_BYTES / vector_bytes), at_a_time, pieces, unit),
             None => Shape { rows: ROWS.min(rows.next_power_of_two()), vectors: VECTORS },
         };
         // Fewer accumulators do not keep the units busy.

@@ -4,7 +4,7 @@ use super::{LINE, operand};
 use crate::codegen::access::Side;
 use crate::codegen::columns::Columns;
 use crate::codegen::kept::KeptShape;
-use crate::kernel::{Packed, Stage, StageSchedule, points};
+use crate::kernel::{Packed, Stage, StageSchedule, Store, points};
 use crate::types::DType;
 
 /// Bytes of a panel of 128-bit vectors: half of a first-level cache of 32 KiB.
@@ -20,6 +20,8 @@ const FAR_PANEL_BYTES: usize = 512 << 10;
 const NEAR_BLOCK_BYTES: usize = 48 << 10;
 /// Rows whose accumulators are kept between two parts of a fold, beside a panel in a near cache, and beside one in a far one.
 const KEPT_ROWS: [usize; 2] = [256, 1024];
+/// Bytes of the rows' operand that stay in the second-level cache, so that blocks of columns need not share what is read of it.
+const NEAR_ROWS_BYTES: usize = 256 << 10;
 /// Lines of the cache that a panel of rows has of each element of the fold, where it is no larger than [`ROW_PANEL_BYTES`]: the
 /// fewer, the more pages are visited for the same bytes.
 const ROW_LINES: usize = 4;
@@ -105,8 +107,16 @@ impl PanelShape {
                 |part: &usize| *part > 0 && part.is_multiple_of(unit) && extent.is_multiple_of(*part);
             (most / 2..=most).rev().find(is_equal).unwrap_or(most).min(extent)
         };
-        // As many blocks as fit, and about as many in each panel.
-        let most = (fit(bytes, 1) / part.max(1)).clamp(1, all_blocks);
+        // As many blocks as fit, and about as many in each panel; one where each is stored from end to end, and no less than what
+        // is read again of rows, which are near.
+        let is_apart = |store: &Store| store.index.first().is_some_and(|e| e.factor(columns.along) != 0);
+        let elements = points(&fold.axes);
+        let is_stream = columns.along != columns.axis
+            && pack == Packed::Vectors
+            && elements <= columns.each * stage.stores.len()
+            && extents[row_axis].saturating_mul(elements * dtype.bytes()) <= NEAR_ROWS_BYTES
+            && stage.stores.iter().all(is_apart);
+        let most = if is_stream { 1 } else { (fit(bytes, 1) / part.max(1)).clamp(1, all_blocks) };
         let blocks = all_blocks.div_ceil(all_blocks.div_ceil(most));
         let tiles = match pack {
             Packed::Both => {
