@@ -16,8 +16,12 @@ use super::stage::{LeafPlan, StageCode};
 use super::vectors::Vectors;
 use crate::kernel::{Access, Axis, FoldKind, FoldOp, InstKind, Stage, StageSchedule, points};
 
-/// About how many instructions a leaf of a map has.
+/// About how many instructions a leaf of a map has, and each element of a fold.
 const LEAF: usize = 48;
+/// As how many instructions of these what comes after a long fold counts at most, for it runs once.
+const END: usize = 4;
+/// About how many instructions come after a fold, at all points of a leaf together.
+const ENDS: usize = 16 * LEAF;
 /// The most accumulators that a leaf keeps in registers, where it is not known how many there are.
 const KEPT: usize = 8;
 /// The part of the registers that accumulators may take, where it is: what they add up needs some too. The more there are, the
@@ -211,7 +215,12 @@ impl LeafPlan<'_> {
             false => KEPT,
         };
         let by_registers = vectors.tile_registers().map_or(KEPT, part).checked_div(kept).unwrap_or(MAPPED);
-        let by_size = LEAF / (self.body.cost() + fold_cost).max(1);
+        let by_size = match &self.fold {
+            Some(fold) if fold.fold.kind == FoldKind::Reduce && fold.is_long() => {
+                (LEAF / (fold_cost + self.body.cost().min(END)).max(1)).min(ENDS / self.body.cost().max(1))
+            }
+            _ => LEAF / (self.body.cost() + fold_cost).max(1),
+        };
         let together = if self.fold.is_none() { self.body.together() } else { 1 };
         by_registers.min(by_size.max(together)).max(1)
     }

@@ -1,8 +1,12 @@
 //! Reductions and scans: every combination, with partial results, over vectors of points and of elements.
 
+use std::collections::HashSet;
+
+use crate::codegen::Target;
+use crate::codegen::kernel::dump;
 use crate::codegen::strip::kept;
 use crate::codegen::testing::{check, corners, function, plain, schedule, strip};
-use crate::kernel::{Schedule, StageSchedule};
+use crate::kernel::{Schedule, StageSchedule, parse};
 
 /// Strips along each of three axes, the last of which is folded with this many partial results.
 fn schedules(partials: usize, lanes: usize) -> Vec<Schedule> {
@@ -228,4 +232,41 @@ fn rows_are_added_where_indices_say() {
             check(&format!("scatter {cols} {dtype}"), &function(&text), plain, &schedules);
         }
     }
+}
+
+/// What comes after a sum does not decide how many sums are made side by side.
+#[test]
+fn long_ends_leave_sums_as_many_chains() {
+    let chains = |ends: usize| {
+        let end: String = (1..=ends).map(|n| format!("      s{n} = add s{}, s0 : f32\n", n - 1)).collect();
+        let text = format!(
+            r#"kernels @t {{
+  buffer buf0 "x" : f32[100] param 0
+  buffer buf1 "w" : f32[100,256] param 1
+  buffer buf2 "y" : f32[256] result 0
+  kernel k0 (i0 < 256) {{
+    stage {{
+      fold reduce (i1 < 100) {{
+        s0 = load buf0[i1] : f32
+        s1 = load buf1[i1, i0] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+{end}      store s{ends}, buf2[i0]
+    }}
+    schedule {{
+      stage 0 strip i0 lanes 8
+    }}
+  }}
+}}"#
+        );
+        let f = parse("test", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let target = Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap();
+        let (_, assembly) = dump(&target, &f, &f.kernels[0]).unwrap();
+        let accumulators = assembly.split("vfmadd231ps ymm").skip(1).map(|rest| rest.split(',').next());
+        accumulators.collect::<HashSet<_>>().len()
+    };
+    assert_eq!([1, 60].map(chains), [11, 8]);
+    // Code of hundreds of instructions is not repeated as often.
+    assert_eq!([300, 700].map(chains), [2, 1]);
 }
