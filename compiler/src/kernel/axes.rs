@@ -57,6 +57,12 @@ impl Stage {
         self.stores.iter_mut().for_each(|store| move_index(&mut store.index, axes));
     }
 
+    /// Whether an axis runs along the outermost one of every buffer that is stored to, so that what its coordinates store lies
+    /// one behind the other.
+    pub fn stores_one_behind_the_other(&self, axis: Axis) -> bool {
+        self.stores.iter().all(|store| store.index.first().is_some_and(|expr| expr.factor(axis) != 0))
+    }
+
     /// Calls `f` for every expression of axes.
     fn each_expr<'a>(&'a self, mut f: impl FnMut(&'a Affine)) {
         for (_, body) in self.bodies() {

@@ -8,7 +8,8 @@
 //!   where strips would read one element after the other.
 //! - Any other stage becomes strips along the axis, and with the number of lanes, that cost least.
 //! - A kernel is cut into two chunks of at least `THREAD_CYCLES`, or more of at least `CHUNK_CYCLES` each, and of as many bytes of
-//!   local buffers as stay in cache, along the axis that a tile's columns are on, or else its first axis that is long enough.
+//!   local buffers as stay in cache, along the axis that a tile's columns are on, or else its first axis that is long enough; along
+//!   the rows of what multiplies little, so that they are stored from end to end.
 //! - Where the code of a kernel would be too large, tiles have fewer rows, and in the end stages run point by point.
 
 mod chunks;

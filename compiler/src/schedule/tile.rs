@@ -6,7 +6,7 @@ use super::cost::Model;
 use crate::codegen::{Axes, Columns, accumulators_fit, dependencies, fold_operands, joined};
 use crate::kernel::{
     Access, Affine, Axis, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Packed, ScalarId,
-    StageSchedule, Store, points,
+    StageSchedule, points,
 };
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
@@ -160,10 +160,9 @@ pub(super) fn joined_rows(model: &Model<'_>, row_axis: Axis, columns: Columns) -
 /// Whether a stage multiplies little for what it stores, which is matrices of many rows along an axis, from far away.
 pub(super) fn streams_rows(model: &Model<'_>, row_axis: Axis) -> bool {
     let stage = model.stage;
-    let is_outermost = |store: &Store| store.index.first().is_some_and(|expr| expr.factor(row_axis) != 0);
     let bytes = stage.stores.iter().map(|store| model.f.buffers[store.buffer].bytes());
     stage.fold.as_ref().is_some_and(|fold| points(&fold.axes) <= FEW_ELEMENTS)
-        && stage.stores.iter().all(is_outermost)
+        && stage.stores_one_behind_the_other(row_axis)
         && bytes.fold(0, usize::saturating_add) > STREAMED
 }
 
@@ -244,6 +243,7 @@ impl Candidate<'_> {
             None if of_lines => (LINE_BYTES / vector_bytes).min(pieces).max(1),
             _ => columns.each.div_ceil(self.lanes),
         };
+        // Rows that are stored to in turn are few enough for the processor to foresee.
         let at_a_time = match streams_rows(model, self.row_axis) {
             true => (STREAMS / model.stage.stores.len()).clamp(1, rows),
             false => rows,

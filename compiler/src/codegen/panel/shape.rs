@@ -4,7 +4,7 @@ use super::{LINE, operand};
 use crate::codegen::access::Side;
 use crate::codegen::columns::Columns;
 use crate::codegen::kept::KeptShape;
-use crate::kernel::{Packed, Stage, StageSchedule, Store, points};
+use crate::kernel::{Packed, Stage, StageSchedule, points};
 use crate::types::DType;
 
 /// Bytes of a panel of 128-bit vectors: half of a first-level cache of 32 KiB.
@@ -109,13 +109,12 @@ impl PanelShape {
         };
         // As many blocks as fit, and about as many in each panel; one where each is stored from end to end, and no less than what
         // is read again of rows, which are near.
-        let is_apart = |store: &Store| store.index.first().is_some_and(|e| e.factor(columns.along) != 0);
         let elements = points(&fold.axes);
         let is_stream = columns.along != columns.axis
             && pack == Packed::Vectors
             && elements <= columns.each * stage.stores.len()
             && extents[row_axis].saturating_mul(elements * dtype.bytes()) <= NEAR_ROWS_BYTES
-            && stage.stores.iter().all(is_apart);
+            && stage.stores_one_behind_the_other(columns.along);
         let most = if is_stream { 1 } else { (fit(bytes, 1) / part.max(1)).clamp(1, all_blocks) };
         let blocks = all_blocks.div_ceil(all_blocks.div_ceil(most));
         let tiles = match pack {
