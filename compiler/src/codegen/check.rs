@@ -148,7 +148,7 @@ fn check_schedule(
                 return Err(format!("a tile needs two different axes: found i{row_axis} and i{col_axis}"));
             }
             let packed = |operand, axis| operand_depends_on(stage.fold.as_ref(), operand, axis);
-            if pack != Packed::Neither && packed(1 - row_operand, row_axis) {
+            if matches!(pack, Packed::Vectors | Packed::Both) && packed(1 - row_operand, row_axis) {
                 return Err(format!("the operand that is packed depends on the rows, axis i{row_axis}"));
             }
             if pack == Packed::Both && packed(row_operand, col_axis) {

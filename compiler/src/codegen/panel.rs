@@ -6,6 +6,10 @@
 //! parts, and between two parts the accumulators of some rows are kept in memory ([`kept`](super::kept)); the order of additions stays
 //! the same. While the tiles use a panel, memory is asked for what the next one is copied from ([`ahead`]).
 //!
+//! Where few rows use an operand that comes from far away, it is not worth a panel. Then it is read in streams, in parts of few elements
+//! without a copy: rows of it are read side by side from end to end, each tile asks for the columns of the next one, and all rows
+//! use a tile's columns before these leave the nearest cache.
+//!
 //! The panel of the broadcast operand has the rows of some tiles, one behind the other: as many as whole lines of the cache have.
 //! Where there is one, it is what stays in the second-level cache. A block of columns then stays in the first-level cache for
 //! all rows of it, and the panel of the columns may come from farther away (Goto and van de Geijn, "Anatomy of
@@ -26,7 +30,7 @@ use super::plan::{Axes, BodyPlan, Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
 use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
-pub(super) use ahead::{Ahead, RowsAhead};
+pub(super) use ahead::{Ahead, RowsAhead, StreamAhead};
 pub(super) use shape::PanelShape;
 pub(crate) use shape::blocks_of_panels;
 
@@ -83,7 +87,7 @@ impl<'k, W: Copy> Panel<'k, W> {
     ) -> Option<Panel<'k, W>> {
         let extents = &code.extents[..code.spans.len()];
         let fold = code.stage.fold.as_ref()?;
-        let shape = PanelShape::new(code.stage, code.schedule, extents)?;
+        let shape = PanelShape::new(code.stage, code.schedule, extents).filter(|shape| shape.packs)?;
         let &StageSchedule::Tile { row_axis, lanes, row_operand, .. } = code.schedule else {
             return None;
         };
@@ -139,11 +143,6 @@ impl<'k, W: Copy> Panel<'k, W> {
             vector,
             is_ragged,
         })
-    }
-
-    /// All coordinates of the fold's outermost axis.
-    pub(super) fn whole_fold<E: VectorEmitter<Word = W>>(&self, emission: &mut Emission<E>) -> Span<W> {
-        self.fold.axes.first().map_or(Span::first(1), |&extent| emission.whole(extent))
     }
 
     /// Lets addresses in a block of columns, or of rows, that starts at `at` be relative to where the first one and the first

@@ -10,11 +10,14 @@ use super::kernel::{EmittedKernel, KnownCode, emit_kernel};
 use super::wide::Level;
 use super::{CpuLevel, Target, Vectors, frame};
 use crate::kernel::{
-    self, Buffer, BufferId, BufferKind, KernelFunction, Schedule, StageSchedule, evaluate, most, parse,
-    verify,
+    self, Buffer, BufferId, BufferKind, KernelFunction, Packed, Schedule, StageSchedule, evaluate, most,
+    parse, verify,
 };
 use crate::tensor::{Scalar, Tensor};
 use crate::types::DType;
+
+/// Every choice of which operands are packed.
+pub(super) const PACKED: [Packed; 4] = [Packed::Neither, Packed::Streamed, Packed::Vectors, Packed::Both];
 
 /// A function whose kernels were compiled.
 pub(super) struct Compiled {

@@ -13,7 +13,7 @@ use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan};
 use super::kept::Kept;
 use super::loops::{Emission, Length, Span};
-use super::panel::{Ahead, Panel, RowsAhead, blocks_of_panels};
+use super::panel::{Ahead, Panel, PanelShape, RowsAhead, StreamAhead, blocks_of_panels};
 use super::plan::{Vector, dependencies, fold_operands, pieces};
 use super::point::{Coord, Point};
 use super::rows::joined;
@@ -99,10 +99,14 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             _ => rows,
         });
         let row_panel = Panel::new(emission, self, start, Side::Rows);
+        let shape = PanelShape::new(self.stage, self.schedule, points);
+        let panel = Panel::new(emission, self, start, Side::Columns);
         let tiles = Tiles {
             code: self,
-            panel: Panel::new(emission, self, start, Side::Columns),
+            parts: shape.filter(|shape| shape.parts).map(|shape| (shape, start)),
             rows_ahead: row_panel.is_none().then(|| RowsAhead::new(self)).flatten(),
+            stream: panel.is_none().then(|| StreamAhead::new(self, columns, cols)).flatten(),
+            panel,
             row_panel,
             vector: self.vector(col_axis, lanes),
             rows,
@@ -118,9 +122,9 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         });
         // Where columns serve many such points, what the next ones are read or copied from is not much.
         let is_alone = match &tiles.panel {
-            Some(panel) => inner.is_empty() && !panel.shape.parts,
+            Some(_) => inner.is_empty(),
             None => outer.is_empty(),
-        };
+        } && tiles.parts.is_none();
         // Where rows lie in short pieces, tiles ask for those instead.
         let rows_ahead = tiles.rows_ahead.as_ref();
         let asks = is_alone && rows_ahead.is_none();
@@ -141,11 +145,11 @@ impl<E: VectorEmitter> StageCode<'_, E> {
             (None, None) => tile.emit(emission, None),
         };
         emission.nest(&outer, &mut self.origin(), &mut |emission, point| {
-            let mut on_columns = |emission: &mut Emission<E>, columns: Span<E::Word>| match &tiles.panel {
-                Some(panel) if panel.shape.parts => tiles.in_parts(emission, panel, point, &inner, columns),
-                panel => {
-                    let place = panel.as_ref().map(|panel| {
-                        let all = panel.whole_fold(emission);
+            let mut on_columns = |emission: &mut Emission<E>, columns: Span<E::Word>| match tiles.parts {
+                Some(parts) => tiles.in_parts(emission, parts, point, &inner, columns),
+                None => {
+                    let place = tiles.panel.as_ref().map(|panel| {
+                        let all = self.whole_fold(emission);
                         tiles.pack(emission, panel, point, columns, all);
                         (panel, all)
                     });
@@ -189,6 +193,12 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         joined
     }
 
+    /// All coordinates of the fold's outermost axis.
+    fn whole_fold(&self, emission: &mut Emission<E>) -> Span<E::Word> {
+        let outermost = self.stage.fold.as_ref().and_then(|fold| fold.axes.first());
+        outermost.map_or(Span::first(1), |&extent| emission.whole(extent))
+    }
+
     /// Whether both operands of a contraction are others at another coordinate of an axis, so that nothing is used again.
     fn moves_both(&self, axis: Axis) -> bool {
         self.stage.fold.as_ref().is_some_and(|fold| {
@@ -205,7 +215,10 @@ struct Tiles<'s, 'k, E: VectorEmitter> {
     panel: Option<Panel<'k, E::Word>>,
     /// That of the broadcast operand.
     row_panel: Option<Panel<'k, E::Word>>,
+    /// What is kept between the parts of a fold that has several, and the memory for it.
+    parts: Option<(PanelShape, Option<E::Word>)>,
     rows_ahead: Option<RowsAhead>,
+    stream: Option<StreamAhead>,
     vector: Option<Vector>,
     /// Rows of a tile.
     rows: usize,
@@ -276,6 +289,14 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                         on_tile(emission, (row, height), (col, steps));
                     });
                 }),
+                // Where columns come in streams, the few elements of a part do.
+                None if self.parts.is_some() && self.panel.is_none() => {
+                    emission.blocks(&columns, step, &mut |emission, col, steps| {
+                        emission.blocks(&rows, self.rows, &mut |emission, row, height| {
+                            on_tile(emission, (row, height), (col, steps));
+                        });
+                    })
+                }
                 // What a tile reads of rows does so for all blocks of columns.
                 None => emission.blocks(&rows, self.rows, &mut |emission, row, height| {
                     emission.blocks(&columns, step, &mut |emission, col, steps| {
@@ -326,14 +347,14 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
     fn in_parts(
         &self,
         emission: &mut Emission<E>,
-        panel: &Panel<'k, E::Word>,
+        (shape, start): (PanelShape, Option<E::Word>),
         point: &Point<E::Word>,
         inner: &[Along<E::Word>],
         columns: Span<E::Word>,
     ) {
         let (row_axis, all_rows) = self.all_rows;
         // Whole tiles, as far as one fits.
-        let most = panel.shape.kept_rows;
+        let most = shape.kept_rows;
         let kept_rows = most - most % self.rows.min(most);
         // What rows leave room for: some coordinates of the axes around them.
         let mut room = most / all_rows.length.most().clamp(1, most);
@@ -347,11 +368,11 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         emission.boxes(inner, &steps, &mut vec![], &mut |emission, inner| {
             emission.parts(&all_rows, kept_rows, &mut |emission, rows| {
                 let kept = Kept {
-                    shape: panel.shape.kept(),
-                    start: panel.start,
+                    shape: shape.kept(),
+                    start,
                     rows: [(row_axis, rows)].into_iter().chain(inner.iter().rev().copied()).collect(),
-                    cols: (panel.columns, columns.start),
-                    is_ragged: panel.is_ragged,
+                    cols: (self.columns, columns.start),
+                    is_ragged: matches!(columns.length, Length::UpTo { .. }),
                 };
                 let each =
                     |emission: &mut Emission<E>, place: Place<'_, 'k, E::Word>, on_tile: OnTile<'_, E>| {
@@ -363,20 +384,29 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                     let Some(fold) = tile.fold() else { return };
                     kept.begin(emission, (fold, tile.points));
                 });
-                let all = panel.whole_fold(emission);
-                emission.parts(&all, panel.shape.part, &mut |emission, part| {
-                    self.pack(emission, panel, point, columns, part);
-                    each(emission, Some((panel, part)), &mut |emission, tile| {
+                let all = self.code.whole_fold(emission);
+                emission.parts(&all, shape.part, &mut |emission, part| {
+                    let place = self.panel.as_ref().map(|panel| {
+                        self.pack(emission, panel, point, columns, part);
+                        (panel, part)
+                    });
+                    each(emission, place, &mut |emission, tile| {
                         let Some(fold) = tile.fold() else { return };
                         let values = kept.load(emission, (fold, tile.points));
-                        let values = match &self.rows_ahead {
-                            Some(ahead) => {
+                        let first = &tile.points[0];
+                        let values = match (&self.stream, &self.rows_ahead) {
+                            (Some(ahead), _) => {
                                 let mut ask = |emission: &mut Emission<E>, outer| {
-                                    ahead.ask(emission, &tile.points[0], outer)
+                                    ahead.ask(emission, first, outer, tile.col);
                                 };
                                 fold.part_beside(emission, tile.points, part, values, &mut ask)
                             }
-                            None => fold.part(emission, tile.points, part, values),
+                            (None, Some(ahead)) => {
+                                let mut ask =
+                                    |emission: &mut Emission<E>, outer| ahead.ask(emission, first, outer);
+                                fold.part_beside(emission, tile.points, part, values, &mut ask)
+                            }
+                            (None, None) => fold.part(emission, tile.points, part, values),
                         };
                         kept.store(emission, (fold, tile.points), &values);
                     });

@@ -108,7 +108,7 @@ impl Vectors {
     }
 
     /// Whether memory can be asked for what is needed later.
-    pub(super) fn has_prefetch(self) -> bool {
+    pub(crate) fn has_prefetch(self) -> bool {
         matches!(self, Vectors::Wide(_))
     }
 

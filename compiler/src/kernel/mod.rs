@@ -526,6 +526,9 @@ pub enum StageSchedule {
 pub enum Packed {
     /// Both are read where they are.
     Neither,
+    /// Neither is; the one that is read by vectors comes in streams: a few elements of the fold at a time for many columns, between
+    /// which accumulators are kept, so that what memory gives is whole rows.
+    Streamed,
     /// The one that is read by vectors, by blocks of a tile's columns.
     Vectors,
     /// The broadcast one as well, by blocks of a tile's rows.

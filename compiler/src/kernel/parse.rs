@@ -36,7 +36,7 @@
 //!
 //! schedule = "schedule" "{" ("chunks" iN "by" B)? ("each" iN)* "threads"? ("stage" N how)* "}"
 //! how      = "scalar" | "strip" iN "lanes" L
-//!          | "tile" "rows" iN "by" R "cols" iN "by" C "lanes" L "broadcast" OPERAND "pack"?
+//!          | "tile" "rows" iN "by" R "cols" iN "by" C "lanes" L "broadcast" OPERAND ("stream" | "pack" "both"?)?
 //! ```
 //!
 //! The parser knows form only; whether what it reads makes sense is for the [verifier](super::verify()).
@@ -396,6 +396,7 @@ fn stage_schedule(c: &mut Cursor<'_>) -> Parsed<StageSchedule> {
     c.expect_word("broadcast")?;
     let row_operand = c.size("the operand, 0 or 1")?;
     let pack = match c.eat_word("pack") {
+        false if c.eat_word("stream") => Packed::Streamed,
         false => Packed::Neither,
         true if c.eat_word("both") => Packed::Both,
         true => Packed::Vectors,
@@ -508,6 +509,11 @@ mod tests {
 
     #[test]
     fn what_is_parsed_prints_as_it_was_written() {
+        for packed in ["", " stream", " pack both"] {
+            let text = EVERYTHING.replace(" pack\n", &format!("{packed}\n"));
+            let function = parse("t", &text).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(function.to_string(), text);
+        }
         let function = parse("t", EVERYTHING).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(function.to_string(), EVERYTHING);
         assert_eq!(parse("t", &function.to_string()).as_ref(), Ok(&function));

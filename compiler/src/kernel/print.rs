@@ -284,6 +284,7 @@ impl Display for StageSchedule {
                 "tile rows i{row_axis} by {rows} cols i{col_axis} by {cols} lanes {lanes} broadcast {row_operand}{}",
                 match pack {
                     Packed::Neither => "",
+                    Packed::Streamed => " stream",
                     Packed::Vectors => " pack",
                     Packed::Both => " pack both",
                 }

@@ -27,7 +27,7 @@ const SLICE_ROWS: usize = 64;
 const ROWS_PER_PANEL: usize = 640;
 /// Rows of a chunk that are better than one thread, where nothing else can be cut.
 const FEW_ROWS: usize = 64;
-/// What reading, or packing, the rows of a tile anew for each block of columns adds to its time.
+/// What reading the rows of a tile anew for each block of columns adds to its time, or packing them, or a stream that is shorter.
 const AGAIN: [f64; 2] = [0.03, 0.4];
 /// What reading them adds if each serves a single multiplication and they come from beyond the second-level cache, with vectors of
 /// [`FAR_VECTOR`] bytes: that cache is larger on processors that have these, and what is beyond it farther away. With vectors
@@ -200,7 +200,7 @@ fn operand(fold: &Fold, index: usize) -> Option<ScalarId> {
 /// blocks of a chunk, and rows that are written end less often, but threads that share many chunks wait less for one another.
 fn worth(model: &Model<'_>, schedule: &StageSchedule, (extent, block): (usize, usize), group: usize) -> f64 {
     let again = match (schedule, &model.stage.fold) {
-        (StageSchedule::Tile { pack: Packed::Both, .. }, _) => AGAIN[1],
+        (StageSchedule::Tile { pack: Packed::Both | Packed::Streamed, .. }, _) => AGAIN[1],
         (&StageSchedule::Tile { cols, lanes, row_operand, pack, .. }, Some(fold)) => {
             let row = points(&fold.axes) as f64 * cols.div_ceil(lanes) as f64 / MULTIPLIED;
             let visits = match pack {

@@ -45,12 +45,18 @@ pub fn explain(f: &KernelFunction, target: &Target) -> String {
 }
 
 fn tile(schedule: &StageSchedule, cost: &TileCost) -> String {
-    let &StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, .. } = schedule else {
+    let &StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack: packed } = schedule
+    else {
         return String::new();
     };
     let accumulators = rows * cols.div_ceil(lanes);
     let vectors = 1 - row_operand;
     let pack = match cost.pack {
+        None if packed == Packed::Streamed => {
+            format!(
+                "operand {vectors} is read in streams, a few elements for many columns, for it comes from far away"
+            )
+        }
         None if cost.in_panels => format!("operand {vectors} lies in panels"),
         None => format!("operand {vectors} is read where it is"),
         Some(Pack::Scattered) => format!("operand {vectors} is packed, for its vectors are not consecutive"),
@@ -59,8 +65,8 @@ fn tile(schedule: &StageSchedule, cost: &TileCost) -> String {
         }
         Some(Pack::Rows(rows)) => format!("operand {vectors} is packed, for {rows} rows use it"),
     };
-    let other = match schedule {
-        StageSchedule::Tile { pack: Packed::Both, .. } => {
+    let other = match packed {
+        Packed::Both => {
             format!(
                 ", and operand {row_operand}, for lines of its elements are in no near cache at their next use"
             )

@@ -341,6 +341,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_far_away_comes_in_streams() {
+        let beside = |rows: usize, (fold, columns): (usize, usize), kind: &str, others: usize| {
+            let others = format!("  buffer buf3 \"others\" : f32[{others}] variable 1\n  kernel k0");
+            let text = contraction_text(rows, columns, false)
+                .replace("  kernel k0", &others)
+                .replace("param 1", kind)
+                .replace(&format!("f32[{rows},64]"), &format!("f32[{rows},{fold}]"))
+                .replace("f32[64,", &format!("f32[{fold},"))
+                .replace("i2 < 64", &format!("i2 < {fold}"));
+            match scheduled_for(level("x86-64-v3"), &text).stages[..] {
+                [StageSchedule::Tile { pack, .. }] => pack,
+                ref stages => panic!("{stages:?}"),
+            }
+        };
+        let packed = |rows: usize, size: (usize, usize), kind: &str| beside(rows, size, kind, 1);
+        let (ours, callers) = ("pitch 1504 variable 0", "param 1");
+        for rows in [2, 7, 33, 64] {
+            assert_eq!(packed(rows, (1500, 1500), ours), Packed::Streamed, "{rows}");
+        }
+        assert_eq!(packed(100, (1500, 1500), ours), Packed::Vectors);
+        // What a cache that cores share gives fast enough, but not out of small pages.
+        assert_eq!(packed(7, (1000, 1500), ours), Packed::Neither);
+        assert_eq!(beside(7, (1000, 1500), ours, 1_000_000), Packed::Streamed);
+        assert_eq!(packed(7, (1000, 1500), callers), Packed::Streamed);
+        assert_eq!(packed(7, (200, 1500), callers), Packed::Neither);
+        assert_eq!(packed(33, (1000, 1500), callers), Packed::Vectors);
+        // Rows that compete for lines of the cache.
+        assert_eq!(
+            [4, 7].map(|rows| packed(rows, (500, 1024), callers)),
+            [Packed::Streamed, Packed::Vectors]
+        );
+    }
+
     /// An update of a weight by its gradient, from so many examples, with the state of an optimizer beside it or not.
     fn update_text(examples: usize, (rows, cols): (usize, usize), has_state: bool) -> String {
         let text = contraction_text(rows, cols, false)

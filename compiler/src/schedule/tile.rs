@@ -5,8 +5,8 @@ use cranelift_entity::{EntityRef, SecondaryMap};
 use super::cost::Model;
 use crate::codegen::{Axes, Columns, accumulators_fit, dependencies, fold_operands, joined};
 use crate::kernel::{
-    Access, Affine, Axis, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, Packed, ScalarId,
-    StageSchedule, points,
+    Access, Affine, Axis, Body, BufferId, BufferKind, Fold, FoldKind, FoldOp, InstKind, KernelFunction,
+    Packed, ScalarId, StageSchedule, points,
 };
 
 /// Rows of a tile through Cranelift. With [`VECTORS`] it takes 8 accumulators, 2 vectors of the other operand and a
@@ -54,6 +54,17 @@ const ALIKE: f64 = 0.01;
 /// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride. That
 /// is less where tiles read whole lines of the cache, if these do not crowd it.
 const PACK_ROWS: [usize; 2] = [32, 64];
+/// As [`PACK_ROWS`], of an operand of ours that is far away.
+const PACK_FAR_ROWS: usize = 96;
+/// Bytes of an operand from which on it is far away: one of the caller, whose rows may each be in another page, and small ones.
+const FAR_OPERAND: f64 = (1 << 20) as f64;
+/// Bytes of all variables of a function from which on these are too, those that are read in place and those in panels: fewer stay
+/// in the cache that cores share, which gives them fast enough.
+const FAR: [f64; 2] = [(8 << 20) as f64, (12 << 20) as f64];
+/// Elements of a fold from which on it is worth having accumulators in memory between its parts.
+const STREAMED_ELEMENTS: f64 = 256.0;
+/// Rows that read elements that compete for lines of the cache as often as these are there, without a copy.
+const CONFLICT_ROWS: usize = 4;
 /// Lines that are a multiple of this apart, in bytes, crowd the caches: they fall into an eighth of the sets of each, or fewer.
 const CROWDED: usize = 512;
 /// Bytes of the first-level cache.
@@ -166,6 +177,12 @@ pub(super) fn streams_rows(model: &Model<'_>, row_axis: Axis) -> bool {
         && bytes.fold(0, usize::saturating_add) > STREAMED
 }
 
+/// Bytes of all variables of a function.
+fn variable_bytes(f: &KernelFunction) -> f64 {
+    let variables = f.buffers.values().filter(|b| matches!(b.kind, BufferKind::Variable(_)));
+    variables.map(|b| b.bytes() as f64).sum()
+}
+
 fn has(axes: Axes, axis: Axis) -> bool {
     axes & (1 << axis) != 0
 }
@@ -230,11 +247,25 @@ impl Candidate<'_> {
         let row_bytes = vectors.row as usize * bytes;
         let of_lines = !in_panels && row_bytes > 0 && row_bytes.is_multiple_of(LINE_BYTES);
         let has_lines = of_lines && vectors.begins_at_line && !row_bytes.is_multiple_of(CROWDED);
-        let enough = PACK_ROWS[usize::from(has_lines)];
+        // What comes from far away is better read by whole rows.
+        let is_ours = in_panels || vectors.begins_at_line;
+        let is_far = bytes as f64 * cols as f64 * elements > FAR_OPERAND
+            && (!is_ours || variable_bytes(model.f) > FAR[usize::from(in_panels)]);
+        let can_stream = is_far
+            && self.fold.axes.len() == 1
+            && elements >= STREAMED_ELEMENTS
+            && consecutive
+            && uses == 1.0
+            && rows > 1
+            && model.vectors.has_prefetch();
+        let enough = match can_stream && is_ours && !in_panels {
+            true => PACK_FAR_ROWS,
+            false => PACK_ROWS[usize::from(has_lines)],
+        };
         let of_rows = || (rows as f64 * uses >= enough as f64).then_some(Pack::Rows(rows));
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
-            (true, true) if !in_panels => Some(Pack::Conflicts),
+            (true, true) if !in_panels && !(can_stream && rows <= CONFLICT_ROWS) => Some(Pack::Conflicts),
             (true, _) => of_rows(),
         };
         // Vectors of a row, and columns that fill none.
@@ -280,6 +311,7 @@ impl Candidate<'_> {
         } else {
             0.0
         };
+        let is_streamed = pack.is_none() && can_stream && (!in_panels || rows < 2 * shape.rows);
         let columns = blocks * shape.vectors * self.lanes;
         let packing =
             packing + if pack_rows { PACK_ROWS_CYCLES * elements / columns.min(cols) as f64 } else { 0.0 };
@@ -294,6 +326,7 @@ impl Candidate<'_> {
             lanes: self.lanes,
             row_operand: self.row_operand,
             pack: match (pack, pack_rows) {
+                (None, _) if is_streamed => Packed::Streamed,
                 (None, _) => Packed::Neither,
                 (Some(_), false) => Packed::Vectors,
                 (Some(_), true) => Packed::Both,

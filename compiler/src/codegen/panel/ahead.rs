@@ -13,7 +13,7 @@ use crate::codegen::loops::Emission;
 use crate::codegen::plan::BodyPlan;
 use crate::codegen::point::{Coord, Point, whole};
 use crate::codegen::stage::StageCode;
-use crate::kernel::{Axis, StageSchedule, points};
+use crate::kernel::{Axis, Packed, StageSchedule, points};
 
 /// An operand of at most so many bytes is in a near cache after its first use.
 const NEAR: usize = 256 << 10;
@@ -230,6 +230,57 @@ impl RowsAhead {
         for access in &self.accesses {
             for row in 0..self.rows {
                 point[self.row_axis] = tile[self.row_axis].plus((self.rows + row) as i64);
+                let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
+                emission.e.prefetch(address, offset);
+            }
+        }
+    }
+}
+
+/// How tiles of a few elements of the fold ask for the columns of the next tile, which lie beside their own.
+pub(in crate::codegen) struct StreamAhead {
+    accesses: Vec<FlatAccess>,
+    fold_axis: Axis,
+    columns: Columns,
+    /// Columns of a tile.
+    cols: usize,
+}
+
+impl StreamAhead {
+    /// How to ask for the next columns of a stage whose columns come in streams; `None` if they don't, or it cannot be asked.
+    pub(in crate::codegen) fn new<E: VectorEmitter>(
+        code: &StageCode<'_, E>,
+        columns: Columns,
+        cols: usize,
+    ) -> Option<StreamAhead> {
+        let &StageSchedule::Tile { lanes, row_operand, pack: Packed::Streamed, .. } = code.schedule else {
+            return None;
+        };
+        let fold = code.stage.fold.as_ref()?;
+        if fold.lanes > 1 || fold.axes.is_empty() || !code.vectors.has_prefetch() {
+            return None;
+        }
+        let operand = operand(fold, row_operand, Side::Columns)?;
+        let vector = code.vector(columns.axis, lanes);
+        let plan = BodyPlan::new(&fold.body, vec![operand], &code.surroundings(), vector);
+        let is_plain = |access: &&FlatAccess| access.guards.is_empty() && access.indirect.is_none();
+        let accesses: Vec<_> = plan.vector_loads().filter(is_plain).cloned().collect();
+        (!accesses.is_empty()).then_some(StreamAhead { accesses, fold_axis: code.spans.len(), columns, cols })
+    }
+
+    /// Asks, in a tile whose columns start at `col`, for what the next one reads at a coordinate of the fold's outermost axis.
+    pub(in crate::codegen) fn ask<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        tile: &Point<E::Word>,
+        outer: E::Word,
+        col: Coord<E::Word>,
+    ) {
+        let mut point = tile.clone();
+        point[self.fold_axis] = Coord::counted(outer);
+        for access in &self.accesses {
+            for n in (0..self.cols).step_by(LINE as usize / access.dtype.bytes()) {
+                self.columns.put(&mut point, col, self.cols + n);
                 let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
                 emission.e.prefetch(address, offset);
             }

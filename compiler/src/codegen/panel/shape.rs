@@ -18,6 +18,11 @@ const BLOCKS: usize = 4;
 const FAR_PANEL_BYTES: usize = 512 << 10;
 /// Bytes of one block of such a panel, which all tiles of a panel of rows read.
 const NEAR_BLOCK_BYTES: usize = 48 << 10;
+/// Coordinates of the fold's outermost axis in a part where nothing is packed: the fewest, and the most. As many streams come from
+/// memory at a time; with more rows there is more time for each, and accumulators are better loaded and stored less often.
+const STREAMS: [usize; 2] = [16, 64];
+/// Bytes of the accumulators that are kept then, which stay in the second-level cache.
+const STREAMED_KEPT_BYTES: usize = 128 << 10;
 /// Rows whose accumulators are kept between two parts of a fold, beside a panel in a near cache, and beside one in a far one.
 const KEPT_ROWS: [usize; 2] = [256, 1024];
 /// Bytes of the rows' operand that stay in the second-level cache, so that blocks of columns need not share what is read of it.
@@ -31,13 +36,15 @@ const ROW_PANEL_BYTES: usize = 128 << 10;
 /// bytes, do not compete for the same lines of the cache.
 const PAD: usize = 16;
 
-/// The sizes of the panel of the vector operand, and of what lies behind it: the accumulators that are kept, and the panel of
-/// the broadcast operand.
+/// The sizes of the panel of the vector operand, if there is one, and of what lies behind it: the accumulators that are kept, and
+/// the panel of the broadcast operand.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::codegen) struct PanelShape {
     pub(in crate::codegen) dtype: DType,
     /// The axes of the columns.
     pub(super) columns: Columns,
+    /// Whether the vector operand is packed.
+    pub(super) packs: bool,
     /// Columns of a block.
     pub(super) cols: usize,
     /// Rows of a tile.
@@ -59,7 +66,8 @@ pub(in crate::codegen) struct PanelShape {
 }
 
 impl PanelShape {
-    /// The panel of a stage that is scheduled to have one; `extents` are those of the stage's points.
+    /// The sizes for a stage that is scheduled to have a panel, or to be run in parts without one; `extents` are those of the
+    /// stage's points.
     pub(in crate::codegen) fn new(
         stage: &Stage,
         schedule: &StageSchedule,
@@ -87,8 +95,18 @@ impl PanelShape {
         let is_wide = lanes * dtype.bytes() > 16;
         let wide = wide_panel_bytes(lanes * dtype.bytes());
         let least = BLOCKS.min(all_blocks);
+        let kept_rows = match pack {
+            // Whole tiles.
+            Packed::Streamed => extents[row_axis].min(KEPT_ROWS[0]).next_multiple_of(rows),
+            _ => KEPT_ROWS[usize::from(pack == Packed::Both)],
+        };
         // What the panel may take, the coordinates for which the fold is in parts, and those of a part.
         let (bytes, whole, most) = match pack {
+            Packed::Streamed => {
+                let [fewest, most] = STREAMS;
+                let streams = (2 * extents[row_axis].min(most)).clamp(fewest, most);
+                (0, streams, streams)
+            }
             Packed::Both if is_wide => {
                 let near = fit(NEAR_BLOCK_BYTES, 1);
                 (FAR_PANEL_BYTES, near, near / 2)
@@ -115,7 +133,15 @@ impl PanelShape {
             && elements <= columns.each * stage.stores.len()
             && extents[row_axis].saturating_mul(elements * dtype.bytes()) <= NEAR_ROWS_BYTES
             && stage.stores_one_behind_the_other(columns.along);
-        let most = if is_stream { 1 } else { (fit(bytes, 1) / part.max(1)).clamp(1, all_blocks) };
+        let kept_row = cols.saturating_mul(fold.lanes).saturating_mul(dtype.bytes());
+        let most = match pack {
+            _ if is_stream => 1,
+            // Panels are streams themselves.
+            Packed::Streamed if columns.along != columns.axis => 1,
+            Packed::Streamed => STREAMED_KEPT_BYTES / kept_row.saturating_mul(kept_rows).max(1),
+            _ => fit(bytes, 1) / part.max(1),
+        };
+        let most = most.clamp(1, all_blocks);
         let blocks = all_blocks.div_ceil(all_blocks.div_ceil(most));
         let tiles = match pack {
             Packed::Both => {
@@ -128,10 +154,10 @@ impl PanelShape {
             }
             _ => 0,
         };
-        let kept_rows = KEPT_ROWS[usize::from(tiles > 0)];
         Some(PanelShape {
             dtype,
             columns,
+            packs: pack != Packed::Streamed,
             cols,
             rows,
             tiles,
@@ -176,7 +202,7 @@ impl PanelShape {
     /// Where the panel, the accumulators behind it and the other panel end; `None` if that is beyond memory.
     fn ends(self) -> Option<[usize; 3]> {
         let pitch = self.pitch()?;
-        let panel = pitch.checked_mul(self.all_cols())?;
+        let panel = if self.packs { pitch.checked_mul(self.all_cols())? } else { 0 };
         let kept = if self.parts { self.kept_behind(0).bytes(self.kept_rows)? } else { 0 };
         let mut end = 0usize;
         let mut ends = [0; 3];

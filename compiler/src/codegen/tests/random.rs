@@ -2,10 +2,10 @@
 
 use crate::codegen::Target;
 use crate::codegen::check::check;
-use crate::codegen::testing::{Inputs, assert_same, expected, results, schedule, strip, targets};
+use crate::codegen::testing::{Inputs, PACKED, assert_same, expected, results, schedule, strip, targets};
 use crate::kernel::math::expand;
 use crate::kernel::random::RandomCase;
-use crate::kernel::{Kernel, Packed, StageSchedule};
+use crate::kernel::{Kernel, StageSchedule};
 use crate::ops::sample::Sampler;
 use crate::schedule::ScheduleOptions;
 
@@ -36,7 +36,7 @@ fn reschedule(kernel: &mut Kernel, draw: &mut Sampler, target: &Target) {
                         cols: lanes * (1 + below(3)),
                         lanes,
                         row_operand: below(2),
-                        pack: [Packed::Neither, Packed::Vectors, Packed::Both][below(3)],
+                        pack: PACKED[below(4)],
                     },
                     _ => StageSchedule::Scalar,
                 }

@@ -1,6 +1,6 @@
 //! Extents that depend on the batch size: one code for every batch size up to the largest.
 
-use crate::codegen::testing::{check_range, function, schedule, strip};
+use crate::codegen::testing::{PACKED, check_range, function, schedule, strip};
 use crate::kernel::{Packed, Schedule, StageSchedule};
 
 /// A matrix product of some rows for every example, with all kinds of tiles.
@@ -29,7 +29,7 @@ fn rows_of_examples(each: usize, largest: usize, (k, cols): (usize, usize), resu
 /// Tiles of these rows and columns, plain and cut into chunks along both axes.
 fn tiles(rows: usize, cols: usize, lanes: usize, row_axis: usize) -> Vec<Schedule> {
     let mut all = Vec::new();
-    for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
+    for pack in PACKED {
         for chunks in [None, Some((0, 4)), Some((0, 5)), Some((1, 8))] {
             let (col_axis, row_operand) = (1 - row_axis, row_axis);
             let tile = StageSchedule::Tile { row_axis, col_axis, rows, cols, lanes, row_operand, pack };

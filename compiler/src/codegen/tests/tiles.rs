@@ -2,7 +2,7 @@
 
 use crate::codegen::testing::Inputs;
 use crate::codegen::testing::{
-    assert_same, check, expected, function, plain, results, schedule, scheduled, targets,
+    PACKED, assert_same, check, expected, function, plain, results, schedule, scheduled, targets,
 };
 use crate::kernel::{Packed, Schedule, StageSchedule};
 
@@ -10,7 +10,7 @@ use crate::kernel::{Packed, Schedule, StageSchedule};
 fn schedules(lanes: usize) -> Vec<Schedule> {
     let mut all = Vec::new();
     for swapped in [false, true] {
-        for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
+        for pack in PACKED {
             let wide = [8, 16].map(|lanes| (3, 2 * lanes, lanes));
             let shapes = [(4, 2 * lanes, lanes), (3, lanes, lanes), (2, 3, 1)];
             for (rows, cols, lanes) in shapes.into_iter().chain(wide) {
@@ -138,7 +138,7 @@ fn tiles_of_every_size() {
                 let cols = lanes * vectors + 1 + (5 * rows + vectors) % (lanes * vectors);
                 let f = function(&matmul("f32", (rows + rows.div_ceil(2), cols, 5), 1, rows % 2 == 0));
                 let expected = expected(&f, &target, Inputs::Rule(plain));
-                for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
+                for pack in PACKED {
                     let tile = StageSchedule::Tile {
                         row_axis: 0,
                         col_axis: 1,
@@ -221,7 +221,7 @@ fn panels_of_several_blocks() {
         for target in &wide {
             let lanes = target.lanes(crate::types::DType::F32);
             let expected = expected(&f, target, Inputs::Rule(plain));
-            for pack in [Packed::Vectors, Packed::Both] {
+            for pack in [Packed::Streamed, Packed::Vectors, Packed::Both] {
                 let tile = StageSchedule::Tile {
                     row_axis: 1,
                     col_axis: 2,
@@ -238,6 +238,32 @@ fn panels_of_several_blocks() {
                 }
             }
         }
+    }
+}
+
+/// Columns that come in streams, of a fold of several parts: in one group or in several, of which the last has less; of several
+/// partial results; and for rows of which chunks have any number.
+#[test]
+fn columns_in_streams() {
+    for (rows, cols, elements, partials) in [(7, 83, 50, 1), (2, 40, 17, 4), (250, 300, 70, 1)] {
+        let f = function(&matmul("f32", (rows, cols, elements), partials, false));
+        let mut schedules = Vec::new();
+        for lanes in [1, 4, 8, 16] {
+            for (height, vectors) in [(4, 2), (3, 1)] {
+                let tile = StageSchedule::Tile {
+                    row_axis: 0,
+                    col_axis: 1,
+                    rows: height,
+                    cols: vectors * lanes,
+                    lanes,
+                    row_operand: 0,
+                    pack: Packed::Streamed,
+                };
+                let cuts = [None, Some((0, 5)), Some((1, 2 * lanes)), Some((1, 13))];
+                schedules.extend(cuts.map(|cut| schedule(cut, std::slice::from_ref(&tile))));
+            }
+        }
+        check(&format!("{rows} x {cols} x {elements}"), &f, plain, &schedules);
     }
 }
 
@@ -296,7 +322,7 @@ fn panels_that_are_there() {
         for target in targets() {
             let lanes = target.lanes(crate::types::DType::F32);
             let expected = expected(&f, &target, Inputs::Rule(plain));
-            for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
+            for pack in PACKED {
                 for (height, cols) in [(3, 16), (4, 32), (2, 8), (1, 48)] {
                     let (row_axis, col_axis, row_operand) = (0, 2, 0);
                     let lanes = lanes.min(cols);
@@ -392,8 +418,8 @@ fn convolution_with_padding() {
     let f = function(text);
     let mut schedules = vec![schedule(None, &[StageSchedule::Scalar])];
     for (row_axis, col_axis) in [(1, 3), (1, 2), (2, 3)] {
-        for pack in [Packed::Neither, Packed::Vectors, Packed::Both] {
-            if pack != Packed::Neither && row_axis != 1 {
+        for pack in PACKED {
+            if matches!(pack, Packed::Vectors | Packed::Both) && row_axis != 1 {
                 continue;
             }
             let tile =
