@@ -32,8 +32,11 @@ const PIECE: usize = 512;
 /// The most vectors that a leaf without a fold has.
 const MAPPED: usize = 4;
 
-/// Rows of a part. More of them, a power of two apart, would push one another out of the nearest cache.
-const PART: usize = 4;
+/// Rows of a part: if they are a multiple of [`CROWDED`] bytes apart, so that more of them would push one another out of the nearest
+/// cache, and if they are not.
+const PART: [usize; 2] = [4, 8];
+/// See [`PART`].
+const CROWDED: i64 = 2048;
 /// Bytes of accumulators that are kept: a part of the nearest cache.
 const KEPT_BYTES: usize = 16 << 10;
 /// Vectors of a leaf that is run in parts, at most: a power of two, of which chunks have several.
@@ -66,7 +69,7 @@ pub(super) fn kept(stage: &Stage, schedule: &StageSchedule, extents: &[usize]) -
         && !fold.accumulators.iter().any(|a| matches!(a.op, FoldOp::ArgMax(_) | FoldOp::ArgMin(_)))
         && elements().all(|bytes| bytes >= 4)
         && length.saturating_mul(element) > PIECE
-        && rows >= 2 * PART
+        && rows >= 2 * PART[0]
         && points(&fold.axes) > 0
         && cols > 0
         && loads.clone().any(&is_columns)
@@ -182,9 +185,13 @@ impl<E: VectorEmitter> StageCode<'_, E> {
         let mut axes: Vec<_> = (fold.axes.iter().enumerate())
             .map(|(n, &extent)| (self.spans.len() + n, emission.whole(extent)))
             .collect();
-        let Some((_, rows)) = axes.pop() else { return };
+        let Some((innermost, rows)) = axes.pop() else { return };
+        let plan = self.plan(strips.vector);
+        let mut loads = plan.fold.iter().flat_map(|fold| fold.body.vector_loads());
+        let is_crowded = loads.any(|access| access.bytes.factor(innermost) % CROWDED == 0);
+        let part = PART[usize::from(!is_crowded)];
         emission.nest(&axes, &mut point.clone(), &mut |emission, point| {
-            emission.parts(&rows, PART, &mut |emission, part| {
+            emission.parts(&rows, part, &mut |emission, part| {
                 self.leaves(emission, point, leaves, &mut |emission, plan, points| {
                     let Some(fold) = &plan.fold else { return };
                     let values = kept.load(emission, (fold, points));

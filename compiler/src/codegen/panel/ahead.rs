@@ -263,8 +263,7 @@ impl StreamAhead {
         let operand = operand(fold, row_operand, Side::Columns)?;
         let vector = code.vector(columns.axis, lanes);
         let plan = BodyPlan::new(&fold.body, vec![operand], &code.surroundings(), vector);
-        let is_plain = |access: &&FlatAccess| access.guards.is_empty() && access.indirect.is_none();
-        let accesses: Vec<_> = plan.vector_loads().filter(is_plain).cloned().collect();
+        let accesses: Vec<_> = plan.vector_loads().cloned().collect();
         (!accesses.is_empty()).then_some(StreamAhead { accesses, fold_axis: code.spans.len(), columns, cols })
     }
 

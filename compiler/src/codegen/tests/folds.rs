@@ -116,9 +116,9 @@ fn several_accumulators_over_several_axes() {
 
 #[test]
 fn sums_of_long_columns_are_made_in_parts() {
-    // Rows of a part and of several, with some left; columns of a strip and a half, of whole vectors and not, and of more than are
-    // kept at once.
-    for (rows, cols) in [((1, 8), 132), ((1, 11), 200), ((3, 9), 257), ((2, 8), 2100)] {
+    // Rows of a part and of several, with some left; columns of a strip and a half, of whole vectors and not, of more than are kept
+    // at once, and so many that rows compete for the same lines of the cache.
+    for (rows, cols) in [((1, 8), 132), ((1, 19), 200), ((3, 9), 257), ((2, 8), 2100), ((1, 11), 512)] {
         for (dtype, lanes) in [("f32", 4), ("f32", 8), ("f32", 16), ("f64", 2), ("i64", 4)] {
             let text = format!(
                 r#"kernels @t {{
