@@ -265,7 +265,7 @@ impl Candidate<'_> {
         let of_rows = || (rows as f64 * uses >= enough as f64).then_some(Pack::Rows(rows));
         let pack = match (consecutive, conflicts) {
             (false, _) => Some(Pack::Scattered),
-            (true, true) if !in_panels && !(can_stream && rows <= CONFLICT_ROWS) => Some(Pack::Conflicts),
+            (true, true) if !(in_panels || can_stream && rows <= CONFLICT_ROWS) => Some(Pack::Conflicts),
             (true, _) => of_rows(),
         };
         // Vectors of a row, and columns that fill none.
