@@ -141,7 +141,7 @@ impl Ahead {
                 let first = Coord { base: Some(base), offset: row.offset * per_row as i64 };
                 for n in 0..each {
                     point[self.fold_axis] = first.plus(n as i64);
-                    self.lines(emission, &point, width, &|point, n| {
+                    lines(emission, &self.accesses, &point, width, &|point, n| {
                         self.columns.put(point, col, self.next + n);
                     });
                 }
@@ -157,29 +157,11 @@ impl Ahead {
                     let first = Coord { base: Some(base), ..col };
                     for n in 0..each {
                         self.columns.put(&mut point, first, self.next + n);
-                        self.lines(emission, &point, piece, &|point, n| {
+                        lines(emission, &self.accesses, &point, piece, &|point, n| {
                             point[self.fold_axis + 1] = Coord::fixed(n as i64);
                         });
                     }
                 });
-            }
-        }
-    }
-
-    /// Asks for the lines of so many elements that follow one another; `put` puts a point on one of them.
-    fn lines<E: VectorEmitter>(
-        &self,
-        emission: &mut Emission<E>,
-        point: &Point<E::Word>,
-        elements: usize,
-        put: &dyn Fn(&mut Point<E::Word>, usize),
-    ) {
-        let mut point = point.clone();
-        for access in &self.accesses {
-            for n in (0..elements).step_by(LINE as usize / access.dtype.bytes()) {
-                put(&mut point, n);
-                let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
-                emission.e.prefetch(address, offset);
             }
         }
     }
@@ -277,12 +259,26 @@ impl StreamAhead {
     ) {
         let mut point = tile.clone();
         point[self.fold_axis] = Coord::counted(outer);
-        for access in &self.accesses {
-            for n in (0..self.cols).step_by(LINE as usize / access.dtype.bytes()) {
-                self.columns.put(&mut point, col, self.cols + n);
-                let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
-                emission.e.prefetch(address, offset);
-            }
+        lines(emission, &self.accesses, &point, self.cols, &|point, n| {
+            self.columns.put(point, col, self.cols + n);
+        });
+    }
+}
+
+/// Asks for the lines of so many elements that follow one another; `put` puts a point on one of them.
+fn lines<E: VectorEmitter>(
+    emission: &mut Emission<E>,
+    accesses: &[FlatAccess],
+    point: &Point<E::Word>,
+    elements: usize,
+    put: &dyn Fn(&mut Point<E::Word>, usize),
+) {
+    let mut point = point.clone();
+    for access in accesses {
+        for n in (0..elements).step_by(LINE as usize / access.dtype.bytes()) {
+            put(&mut point, n);
+            let (address, offset) = access.address(&mut emission.e, &emission.bases, &point, None);
+            emission.e.prefetch(address, offset);
         }
     }
 }
