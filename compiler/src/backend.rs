@@ -104,7 +104,7 @@ fn compile_function(
     times.step("verify", || verify(&f))?;
     check_interface(&f, &params, &results, state)?;
     arrange(&mut f, &state.layouts(), target, times);
-    let plan = times.step("plan memory", || plan(&f, params.len(), &state.offsets()))?;
+    let plan = times.step("plan memory", || plan(&f, params.len(), &state.offsets_in_kernels()))?;
     let tasks = times.step("emit kernels", || emit_kernels(module, known, target, &f))?;
     let exclusive = assigns(&f);
     let parts = EntryParts { symbol, function: &f, kernels: &tasks, plan: &plan, exclusive };

@@ -46,7 +46,10 @@ impl Raw<'_> {
             let runs = field(code, offset_of!(TensorRecord, runs));
             let apart = field(code, offset_of!(TensorRecord, apart));
             let pitch = field(code, offset_of!(TensorRecord, pitch));
-            let row_bytes = code.b.ins().imul(run, runs);
+            let last = field(code, offset_of!(TensorRecord, last));
+            let others = code.b.ins().iadd_imm_s(runs, -1);
+            let row_bytes = code.b.ins().imul(run, others);
+            let row_bytes = code.b.ins().iadd(row_bytes, last);
             // Row after row, and run after run in each.
             let [row_head, run_head, row_end, done] = [(); 4].map(|()| code.b.create_block());
             let [row, dense, left] = [(); 3].map(|()| code.b.append_block_param(row_head, types::I64));
@@ -57,11 +60,12 @@ impl Raw<'_> {
             code.b.ins().jump(run_head, &[row.into(), dense.into(), runs.into()]);
             code.b.switch_to_block(run_head);
             let (to, from) = if is_get { (dense_of_run, place_of_run) } else { (place_of_run, dense_of_run) };
-            code.call(copy, &[to, from, run]);
             let next_place = code.b.ins().iadd(place_of_run, apart);
-            let next_dense = code.b.ins().iadd(dense_of_run, run);
             let runs_left = code.b.ins().iadd_imm_s(runs_left, -1);
             let more = code.compare(IntCC::NotEqual, runs_left, 0);
+            let length = code.b.ins().select(more, run, last);
+            code.call(copy, &[to, from, length]);
+            let next_dense = code.b.ins().iadd(dense_of_run, length);
             let next = [next_place.into(), next_dense.into(), runs_left.into()];
             code.b.ins().brif(more, run_head, &next, row_end, &[]);
             code.b.switch_to_block(row_end);

@@ -59,14 +59,14 @@ pub(super) fn describe(
         .zip(&source.variables)
         .map(|(layout, variable)| {
             let tensor = w.tensor(&layout.variable);
-            let place = [layout.run, layout.runs, layout.apart, layout.pitch].map(|n| n as u64);
+            let place = [layout.run, layout.last, layout.runs, layout.apart, layout.pitch].map(|n| n as u64);
             // Rows without gaps are one run.
             let is_dense = layout.runs == 1 && layout.pitch == layout.run;
             let all = tensor.bytes.max(1);
-            let [run, runs, apart, pitch] = if is_dense { [all, 1, all, all] } else { place };
+            let [run, last, runs, apart, pitch] = if is_dense { [all, all, 1, all, all] } else { place };
             let trained = if variable.is_trained { TensorRecord::TRAINED } else { 0 };
             let flags = trained | if variable.is_constant { TensorRecord::CONSTANT } else { 0 };
-            TensorRecord { offset: layout.offset as u64, flags, run, runs, apart, pitch, ..tensor }
+            TensorRecord { offset: layout.offset as u64, flags, run, last, runs, apart, pitch, ..tensor }
         })
         .collect();
     let variables = w.list(&variables);
@@ -128,6 +128,7 @@ impl Writer {
             offset: 0,
             bytes,
             run: 0,
+            last: 0,
             runs: 0,
             apart: 0,
             pitch: 0,
@@ -212,7 +213,7 @@ records! {
         abi_version, reserved, fingerprint, state_bytes, scratch_bytes, scratch_bytes_per_worker
     }
     ProgramRecord { layout, interface, checkpoint, name, variables, entries, cpu, flags, reserved }
-    TensorRecord { name, extents, dtype, flags, offset, bytes, run, runs, apart, pitch }
+    TensorRecord { name, extents, dtype, flags, offset, bytes, run, last, runs, apart, pitch }
     EntryRecord { name, params, results, variants, flags, reserved }
     VariantRecord { first, last, flops, checks }
     CheckRecord { name, extents, bound }

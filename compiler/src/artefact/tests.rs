@@ -276,7 +276,7 @@ fn the_description_says_what_the_source_does() {
 #[test]
 fn the_description_says_where_runs_are() {
     let mut library = library();
-    for (at, layout, shape) in [(0, Layout::Panels, [32, 144]), (1, Layout::Rows, [9, 512])] {
+    for (at, layout, shape) in [(0, Layout::Panels, [32, 150]), (1, Layout::Rows, [9, 512])] {
         let stored = &mut library.variables[at].stored;
         (stored.layout, stored.variable.ty.shape) = (layout, Shape::fixed(&shape));
     }
@@ -293,11 +293,11 @@ fn the_description_says_where_runs_are() {
     assert_ne!(number(8), number(48));
     let places = [0, 1].map(|at| {
         let record = described.variables + at * size_of::<TensorRecord>();
-        [32, 40, 48, 56, 64].map(|field| number(record + field))
+        [32, 40, 48, 56, 64, 72].map(|field| number(record + field))
     });
-    // Bytes, run, runs, apart, pitch.
-    assert_eq!(places[0], [32 * 144 * 4, 64, 9, 32 * 64 + 64, 64]);
-    assert_eq!(places[1], [9 * 2048, 2048, 1, 2048, 2112]);
+    // Bytes, run, last run, runs, apart, pitch.
+    assert_eq!(places[0], [32 * 150 * 4, 64, 24, 10, 32 * 64 + 64, 64]);
+    assert_eq!(places[1], [9 * 2048, 2048, 2048, 1, 2048, 2112]);
 }
 
 #[test]

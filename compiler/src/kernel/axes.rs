@@ -84,6 +84,18 @@ impl Kernel {
         [self.axes.as_slice(), &stage.axes, fold].concat()
     }
 
+    /// The list that has an axis as a stage numbers it, and its position there: the kernel's, the stage's or its fold's.
+    pub fn list_of(&mut self, stage: usize, axis: Axis) -> (&mut Vec<Extent>, usize) {
+        let kernel_axes = self.axes.len();
+        let stage = &mut self.stages[stage];
+        let points = kernel_axes + stage.axes.len();
+        match &mut stage.fold {
+            _ if axis < kernel_axes => (&mut self.axes, axis),
+            Some(fold) if axis >= points => (&mut fold.axes, axis - points),
+            _ => (&mut stage.axes, axis - kernel_axes),
+        }
+    }
+
     /// Makes two axes of one: the outer one in its place, and behind it one with `inner` coordinates, of which its extent,
     /// which is fixed, is a multiple. The axis is one of the kernel's, or of a stage's or its fold's as that stage numbers it.
     /// The order of elements in a fold stays the same.
@@ -96,13 +108,7 @@ impl Kernel {
         let kernel_axes = self.axes.len();
         let stages = if axis < kernel_axes { &mut self.stages[..] } else { &mut self.stages[stage..=stage] };
         stages.iter_mut().for_each(|stage| stage.move_axes(&map));
-        let stage = &mut self.stages[stage];
-        let points = kernel_axes + stage.axes.len();
-        let (axes, position) = match &mut stage.fold {
-            _ if axis < kernel_axes => (&mut self.axes, axis),
-            Some(fold) if axis >= points => (&mut fold.axes, axis - points),
-            _ => (&mut stage.axes, axis - kernel_axes),
-        };
+        let (axes, position) = self.list_of(stage, axis);
         axes[position] = (axes[position].most() / inner).into();
         axes.insert(position + 1, inner.into());
     }

@@ -130,7 +130,8 @@ pub enum BufferKind {
     Param(usize),
     /// The n-th result of the function. Written once.
     Result(usize),
-    /// The n-th variable of the module, at entry. Read only.
+    /// The n-th variable of the module, at entry. Read only. Where variables are stored in panels, the numbers behind those of the
+    /// module's are columns that fill none ([`rest_of`](crate::memory::rest_of)).
     Variable(usize),
     /// The value assigned to the n-th variable of the module; it takes effect when the function returns. Written once.
     Next(usize),

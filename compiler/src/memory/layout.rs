@@ -20,6 +20,10 @@ pub const PANEL: usize = 16;
 /// With fewer rows than this, a panel is no longer than what a row has anyway.
 const ROWS: usize = 16;
 
+/// Columns that fill no panel are multiplied by kernels of their own. There are so many times as many columns as there are of
+/// those, at least.
+const FEW: usize = 16;
+
 /// In which order the elements of a variable are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Layout {
@@ -27,22 +31,22 @@ pub enum Layout {
     #[default]
     Rows,
     /// Panel after panel of [`PANEL`] columns: of shape `[.., N]` with R rows, element `(r, n)` is in panel `n / PANEL`, at
-    /// `r · PANEL + n % PANEL` of it.
+    /// `r · PANEL + n % PANEL` of it. The last panel may have fewer columns.
     Panels,
 }
 
 impl Layout {
-    /// Whether a tensor of this shape can be stored so: panels need a last axis of one or several times [`PANEL`].
+    /// Whether a tensor of this shape can be stored so: panels need a last axis of at least [`PANEL`].
     pub fn fits(self, shape: &[usize]) -> bool {
         match self {
             Layout::Rows => true,
-            Layout::Panels => shape.last().is_some_and(|&n| n > 0 && n.is_multiple_of(PANEL)),
+            Layout::Panels => shape.last().is_some_and(|&n| n >= PANEL),
         }
     }
 }
 
-/// The shape of what is stored for a tensor of this shape, row-major: its own, or `[N / PANEL, R · PANEL]` for `[.., N]` with
-/// R rows. Rows of that are as far apart as [`pitch`](super::pitch) says.
+/// The shape of what is stored for a tensor of this shape, row-major: its own, or `[N / PANEL, R · PANEL]`, its whole panels,
+/// for `[.., N]` with R rows. Rows of that are as far apart as [`pitch`](super::pitch) says.
 ///
 /// # Panics
 /// If the layout does not [fit](Layout::fits) the shape.
@@ -95,10 +99,10 @@ pub fn choose(module: &Module) -> Vec<Layout> {
     module.variables.values().map(|variable| layout(&variable.ty)).collect()
 }
 
-/// Whether there are several panels of several rows, of the dtype that has kernels for them.
+/// Whether there are several panels of several rows, and few columns beside them, of the dtype that has kernels for them.
 pub(super) fn is_worth(dtype: DType, shape: &[usize]) -> bool {
     let [outer @ .., n] = shape else { return false };
-    dtype == DType::F32 && Layout::Panels.fits(shape) && rows(outer) >= ROWS && *n >= 2 * PANEL
+    dtype == DType::F32 && rows(outer) >= ROWS && *n >= 2 * PANEL && n % PANEL * FEW <= *n
 }
 
 #[cfg(test)]
@@ -125,13 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn panels_are_several_of_sixteen_columns() {
+    fn panels_have_sixteen_columns() {
         for (shape, fits, stored) in [
             (&[20, 48][..], true, &[3, 320][..]),
             (&[2, 3, 32], true, &[2, 96]),
             (&[32], true, &[2, 16]),
             (&[0, 32], true, &[2, 0]),
-            (&[4, 17], false, &[4, 17]),
+            (&[4, 47], true, &[2, 64]),
+            (&[4, 15], false, &[4, 15]),
             (&[4, 0], false, &[4, 0]),
             (&[], false, &[]),
         ] {
@@ -144,8 +149,12 @@ mod tests {
 
     #[test]
     fn what_contractions_read_is_in_panels() {
-        assert_eq!(in_panels(&product("f32", 16, 32)), ["w"]);
-        for (dtype, rows, columns) in [("f32", 15, 32), ("f32", 16, 16), ("f32", 16, 40), ("f64", 16, 32)] {
+        for columns in [32, 34, 65, 100, 136, 255] {
+            assert_eq!(in_panels(&product("f32", 16, columns)), ["w"], "{columns}");
+        }
+        for (dtype, rows, columns) in
+            [("f32", 15, 32), ("f32", 16, 16), ("f32", 16, 40), ("f32", 16, 120), ("f64", 16, 32)]
+        {
             assert!(in_panels(&product(dtype, rows, columns)).is_empty(), "{dtype}[{rows},{columns}]");
         }
         let filter = "var @w : f32[3,3,4,32] = zeros

@@ -14,6 +14,7 @@ mod in_place;
 mod layout;
 mod order;
 mod panels;
+mod rests;
 mod rows;
 
 pub use arena::{LiveRange, peak, place};
@@ -23,6 +24,7 @@ pub use layout::{Layout, PANEL, choose, stored_shape};
 pub use order::order;
 pub(crate) use order::{Pairs, pair_variables};
 pub use panels::store_in_panels;
+pub use rests::rest_of;
 pub use rows::{pad_rows, pitch};
 
 use bessemer_runtime::abi::{StateHeader, align_up};

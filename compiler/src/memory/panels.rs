@@ -4,14 +4,15 @@
 //! element of the fold behind them: a *panel*. A variable with [`Layout::Panels`] lies in memory like that, so no step copies
 //! it before it multiplies with it. To kernels such a variable is a matrix of another shape, with a row for each panel
 //! ([`stored_shape`]): the axes that run along its columns are split in two, one from panel to panel and one within a panel,
-//! in everything that the kernel does, and the order of additions stays the same. Kernels whose axes cannot be split so work on a
-//! copy by rows. Constants that contractions read, such as fixed weights, lie in panels as well.
+//! in everything that the kernel does, and the order of additions stays the same. Columns that fill no panel are a matrix of their
+//! own (`rests.rs`). Kernels whose axes cannot be split so work on a copy by rows. Constants that contractions read, such as fixed weights, lie in panels as well.
 
 use std::collections::HashSet;
 
 use cranelift_entity::SecondaryMap;
 
 use super::layout::{Layout, PANEL, is_worth, stored_shape};
+use super::rests::split_off;
 use super::rows::copy;
 use crate::kernel::{
     Access, Affine, Axis, Buffer, BufferId, BufferKind, Extent, FoldOp, InstKind, Kernel, KernelFunction,
@@ -34,6 +35,7 @@ pub fn store_in_panels(f: &mut KernelFunction, layouts: &[Layout]) {
     if stored.is_empty() {
         return;
     }
+    split_off(f, &mut stored, layouts.len(), &contracted);
     for misfit in misfits(f, &stored) {
         stored.remove(&misfit);
         if !contracted.contains(&misfit) {
@@ -104,7 +106,7 @@ fn tensor_in_panels(tensor: &Tensor) -> Tensor {
 }
 
 /// Buffers and their aliases.
-fn names(f: &KernelFunction, stored: &HashSet<BufferId>) -> HashSet<BufferId> {
+pub(super) fn names(f: &KernelFunction, stored: &HashSet<BufferId>) -> HashSet<BufferId> {
     f.buffers.keys().filter(|&id| stored.contains(&f.storage(id))).collect()
 }
 
@@ -129,7 +131,7 @@ fn misfits(f: &KernelFunction, stored: &HashSet<BufferId>) -> Vec<BufferId> {
     misfits
 }
 
-fn accesses(stage: &Stage) -> impl Iterator<Item = (BufferId, &[Affine], bool)> {
+pub(super) fn accesses(stage: &Stage) -> impl Iterator<Item = (BufferId, &[Affine], bool)> {
     let loads = stage.loads().map(|(_, access)| {
         let Access { buffer, index, indirect, guards, .. } = access;
         (*buffer, index.as_slice(), indirect.is_none() && guards.is_empty())
@@ -143,17 +145,20 @@ fn touches(kernel: &Kernel, names: &HashSet<BufferId>) -> bool {
 }
 
 /// Calls `f` for the buffer and the index of every access.
-fn each_access(kernel: &mut Kernel, f: &mut dyn FnMut(&mut BufferId, &mut Vec<Affine>)) {
-    for stage in &mut kernel.stages {
-        let bodies = stage.fold.iter_mut().map(|fold| &mut fold.body).chain([&mut stage.body]);
-        for inst in bodies.flat_map(|body| body.insts.values_mut()) {
-            if let InstKind::Load(Access { buffer, index, .. }) = &mut inst.kind {
-                f(buffer, index);
-            }
-        }
-        for Store { buffer, index, .. } in &mut stage.stores {
+pub(super) fn each_access(kernel: &mut Kernel, f: &mut dyn FnMut(&mut BufferId, &mut Vec<Affine>)) {
+    kernel.stages.iter_mut().for_each(|stage| each_access_of(stage, f));
+}
+
+/// Calls `f` for the buffer and the index of every access of a stage.
+pub(super) fn each_access_of(stage: &mut Stage, f: &mut dyn FnMut(&mut BufferId, &mut Vec<Affine>)) {
+    let bodies = stage.fold.iter_mut().map(|fold| &mut fold.body).chain([&mut stage.body]);
+    for inst in bodies.flat_map(|body| body.insts.values_mut()) {
+        if let InstKind::Load(Access { buffer, index, .. }) = &mut inst.kind {
             f(buffer, index);
         }
+    }
+    for Store { buffer, index, .. } in &mut stage.stores {
+        f(buffer, index);
     }
 }
 

@@ -58,6 +58,54 @@ fn p1_a_later_load_of_the_old_value_needs_two_buffers() {
 }
 
 #[test]
+fn p1_kernels_of_different_elements_work_in_place() {
+    let (f, w, next) = with_variable();
+    let rows = |first: i64| vec![Affine::axis(0).plus_constant(first), Affine::axis(1)];
+    // The first and the last rows are updated in turn; then some are read, or those before the last while these are updated.
+    for (read, also, expected) in [
+        (None, None, true),
+        (Some(0), None, false),
+        (Some(4), None, false),
+        (None, Some(0), false),
+        (None, Some(1), false),
+    ] {
+        let mut f = f.clone();
+        for first in [0, 4] {
+            let also = also.filter(|_| first > 0).map(|from| access(&f, w, &rows(from)));
+            let loads = [Some(access(&f, w, &rows(first))), also].into_iter().flatten().collect::<Vec<_>>();
+            let stage = stage(&f, &loads, |sum| vec![store(sum, next, &rows(first))]);
+            push(&mut f, vec![4, 4], vec![stage]);
+        }
+        if let Some(first) = read {
+            let old = buffer(&mut f, F32, &[4, 4], BufferKind::Result(0));
+            let stage = stage(&f, &[access(&f, w, &rows(first))], |sum| vec![store(sum, old, &axes(2))]);
+            push(&mut f, vec![4, 4], vec![stage]);
+        }
+        assert_eq!(in_place(&f), expected, "{read:?} {also:?}");
+    }
+    // What is read before it is overwritten may be read anywhere.
+    let mut f = f.clone();
+    let old = buffer(&mut f, F32, &[4, 4], BufferKind::Result(0));
+    for (from, to) in [(0, next), (4, old), (4, next)] {
+        let at = if to == old { axes(2) } else { rows(from) };
+        let stage = stage(&f, &[access(&f, w, &rows(from))], |sum| vec![store(sum, to, &at)]);
+        push(&mut f, vec![4, 4], vec![stage]);
+    }
+    assert!(in_place(&f));
+    // Where a coordinate is data, or another name is used, nobody knows.
+    let alias = buffer(&mut f, F32, &[8, 4], BufferKind::Alias(w));
+    let last = f.kernels.pop().unwrap();
+    let load = access(&f, alias, &rows(4));
+    let late = buffer(&mut f, F32, &[4, 4], BufferKind::Result(1));
+    let stage = stage(&f, &[load], |sum| vec![store(sum, late, &axes(2))]);
+    push(&mut f, vec![4, 4], vec![stage]);
+    assert!(!in_place(&f));
+    f.kernels.pop();
+    f.kernels.push(last);
+    assert!(in_place(&f));
+}
+
+#[test]
 fn p2_loads_at_other_elements_need_two_buffers() {
     let (f, w, next) = with_variable();
     let here = axes(2);

@@ -6,7 +6,7 @@ use bessemer_runtime::abi::{StateHeader, align_up};
 
 use super::NamedType;
 use crate::diagnostic::Diagnostic;
-use crate::memory::{Layout, PANEL, pitch, stored_shape};
+use crate::memory::{Layout, PANEL, pitch, rest_of, stored_shape};
 use crate::types::TensorType;
 
 /// Where variables are stored in the state block. All figures are in bytes.
@@ -35,8 +35,8 @@ impl StoredVariable {
 }
 
 /// Where a variable is stored. Its elements, row-major, are those of some *runs* of bytes: for every row of the last axis
-/// `runs` of them. With [`Layout::Rows`] a row is one run; with [`Layout::Panels`] it has one in each panel. There are gaps
-/// between the rows, or between the panels, if [`pitch`] says so.
+/// `runs` of them. With [`Layout::Rows`] a row is one run; with [`Layout::Panels`] it has one in each panel, of which the
+/// last may be shorter. There are gaps between the rows, or between the panels, if [`pitch`] says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariableLayout {
     /// Its name and type.
@@ -49,6 +49,8 @@ pub struct VariableLayout {
     pub bytes: usize,
     /// Bytes of a run, at least 1.
     pub run: usize,
+    /// Bytes of the last run of a row, from 1 to `run`.
+    pub last: usize,
     /// Runs in a row, at least 1.
     pub runs: usize,
     /// Bytes from the start of a run to the start of the next one of its row, at least `run`.
@@ -67,20 +69,29 @@ impl VariableLayout {
         let matrix = stored_shape(layout, &shape);
         let line = matrix.last().map_or(1, |&extent| extent).saturating_mul(dtype.bytes()).max(1);
         let padded = pitch(dtype, &matrix).map_or(line, |pitch| pitch * dtype.bytes());
-        let (run, runs, apart, pitch) = match layout {
-            Layout::Rows => (line, 1, line, padded),
-            Layout::Panels => (PANEL * dtype.bytes(), matrix[0], padded, PANEL * dtype.bytes()),
+        let (run, last, runs, apart, pitch, lines) = match layout {
+            Layout::Rows => (line, line, 1, line, padded, elements / line),
+            Layout::Panels => {
+                let (run, row) = (PANEL * dtype.bytes(), shape.last()? * dtype.bytes());
+                let panels = row.div_ceil(run);
+                let last = row - (panels - 1) * run;
+                (run, last, panels, padded, run, if elements == 0 { 0 } else { panels })
+            }
         };
-        let bytes = (elements / line).checked_mul(padded)?;
-        Some(VariableLayout { variable, layout, offset, bytes, run, runs, apart, pitch })
+        let bytes = lines.checked_mul(padded)?;
+        Some(VariableLayout { variable, layout, offset, bytes, run, last, runs, apart, pitch })
     }
 
     /// The runs among the `bytes` that are stored, in the order of the elements.
     fn runs(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let &VariableLayout { run, runs, apart, pitch, .. } = self;
-        let rows = byte_size(&self.variable.ty).unwrap_or(0) / (run * runs);
-        let starts = (0..rows).flat_map(move |row| (0..runs).map(move |n| row * pitch + n * apart));
-        starts.map(move |start| start..start + run)
+        let &VariableLayout { run, last, runs, apart, pitch, .. } = self;
+        let rows = byte_size(&self.variable.ty).unwrap_or(0) / (run * (runs - 1) + last);
+        (0..rows).flat_map(move |row| {
+            (0..runs).map(move |n| {
+                let start = row * pitch + n * apart;
+                start..start + if n + 1 < runs { run } else { last }
+            })
+        })
     }
 
     /// The elements of the variable, dense, row-major, of the `bytes` that are stored.
@@ -98,11 +109,14 @@ impl VariableLayout {
     /// What is to be stored for the variable to have these elements, which are dense and row-major. Gaps are zero.
     ///
     /// # Panics
-    /// If `elements` are no whole number of runs.
+    /// If `elements` are fewer.
     pub fn scatter(&self, elements: &[u8]) -> Vec<u8> {
         let mut stored = vec![0; self.bytes];
-        for (run, elements) in self.runs().zip(elements.chunks(self.run)) {
+        let mut left = elements;
+        for run in self.runs() {
+            let (elements, behind) = left.split_at(run.len());
             stored[run].copy_from_slice(elements);
+            left = behind;
         }
         stored
     }
@@ -135,6 +149,18 @@ impl StateLayout {
     /// The offsets of the variables, in bytes, in order.
     pub fn offsets(&self) -> Vec<usize> {
         self.variables.iter().map(|v| v.offset).collect()
+    }
+
+    /// The offsets of what kernels know as variables, in bytes, by their numbers: the variables, and the columns of each that fill no
+    /// panel ([`rest_of`]).
+    pub fn offsets_in_kernels(&self) -> Vec<usize> {
+        let count = self.variables.len();
+        let mut offsets = self.offsets();
+        offsets.resize(2 * count, 0);
+        for (n, v) in self.variables.iter().enumerate() {
+            offsets[rest_of(n, count)] = v.offset + (v.runs - 1) * v.apart;
+        }
+        offsets
     }
 
     /// The layouts of the variables, in order.
@@ -195,7 +221,7 @@ mod tests {
         assert_eq!(layout.bytes, 256);
     }
 
-    fn panels(name: &str, dtype: DType, shape: &[usize]) -> StoredVariable {
+    fn panels_of(name: &str, dtype: DType, shape: &[usize]) -> StoredVariable {
         StoredVariable { layout: Layout::Panels, ..variable(name, dtype, shape) }
     }
 
@@ -218,27 +244,33 @@ mod tests {
 
     #[test]
     fn panels_lie_one_behind_the_other() {
-        // Bytes of an element, rows, panels, and bytes from panel to panel: crowded ones have gaps.
-        for (dtype, shape, [size, rows, panels, apart]) in [
-            (DType::F32, &[20, 48][..], [4, 20, 3, 20 * 64]),
-            (DType::F32, &[32, 144], [4, 32, 9, 32 * 64 + 64]),
-            (DType::F32, &[2, 4, 4, 160], [4, 32, 10, 32 * 64 + 64]),
-            (DType::F32, &[32, 128], [4, 32, 8, 32 * 64]),
-            (DType::F64, &[16, 144], [8, 16, 9, 16 * 128 + 64]),
-            (DType::U8, &[3, 32], [1, 3, 2, 48]),
-            (DType::F32, &[7, 16], [4, 7, 1, 7 * 64]),
-            (DType::F32, &[64], [4, 1, 4, 64]),
+        // Bytes of an element, rows, columns, panels, and bytes from panel to panel: crowded ones have gaps.
+        for (dtype, shape, [size, rows, columns, panels, apart]) in [
+            (DType::F32, &[20, 48][..], [4, 20, 48, 3, 20 * 64]),
+            (DType::F32, &[32, 144], [4, 32, 144, 9, 32 * 64 + 64]),
+            (DType::F32, &[2, 4, 4, 160], [4, 32, 160, 10, 32 * 64 + 64]),
+            (DType::F32, &[32, 128], [4, 32, 128, 8, 32 * 64]),
+            (DType::F64, &[16, 144], [8, 16, 144, 9, 16 * 128 + 64]),
+            (DType::U8, &[3, 32], [1, 3, 32, 2, 48]),
+            (DType::F32, &[7, 16], [4, 7, 16, 1, 7 * 64]),
+            (DType::F32, &[64], [4, 1, 64, 4, 64]),
+            // The last panel is not full. Whether those before it are crowded is theirs to say.
+            (DType::F32, &[20, 49], [4, 20, 49, 4, 20 * 64]),
+            (DType::F32, &[32, 143], [4, 32, 143, 9, 32 * 64]),
+            (DType::F32, &[32, 145], [4, 32, 145, 10, 32 * 64 + 64]),
+            (DType::U8, &[3, 31], [1, 3, 31, 2, 48]),
         ] {
-            let (w, dense) = place(StoredVariable { layout: Layout::Panels, ..variable("w", dtype, shape) });
+            let (w, dense) = place(panels_of("w", dtype, shape));
             let row = PANEL * size;
             assert_eq!((w.run, w.runs, w.apart, w.pitch), (row, panels, apart, row), "{shape:?}");
+            assert_eq!(w.last, columns * size - (panels - 1) * row, "{shape:?}");
             assert_eq!(w.bytes, panels * apart, "{shape:?}");
             let stored = w.scatter(&dense);
             assert_eq!(stored.len(), w.bytes);
             for (at, &byte) in stored.iter().enumerate() {
                 let (panel, rest) = (at / apart, at % apart);
-                let (r, n) = (rest / row, panel * PANEL * size + rest % row);
-                let expected = if r < rows { dense[r * panels * PANEL * size + n] } else { 0 };
+                let (r, n) = (rest / row, panel * row + rest % row);
+                let expected = if r < rows && n < columns * size { dense[r * columns * size + n] } else { 0 };
                 assert_eq!(byte, expected, "{shape:?} at {at}");
             }
         }
@@ -252,12 +284,15 @@ mod tests {
             variable("w", DType::Bool, &[]),
             variable("w", DType::F64, &[0, 3]),
             variable("w", DType::F64, &[3, 0]),
-            panels("w", DType::F32, &[32, 144]),
-            panels("w", DType::F32, &[5, 3, 32]),
-            panels("w", DType::F64, &[33, 16]),
-            panels("w", DType::BF16, &[96]),
-            panels("w", DType::F32, &[0, 32]),
-            panels("w", DType::F32, &[0, 1 << 62, 1 << 62, 32]),
+            panels_of("w", DType::F32, &[32, 144]),
+            panels_of("w", DType::F32, &[5, 3, 32]),
+            panels_of("w", DType::F32, &[5, 3, 37]),
+            panels_of("w", DType::F64, &[32, 145]),
+            panels_of("w", DType::F32, &[0, 33]),
+            panels_of("w", DType::F64, &[33, 16]),
+            panels_of("w", DType::BF16, &[96]),
+            panels_of("w", DType::F32, &[0, 32]),
+            panels_of("w", DType::F32, &[0, 1 << 62, 1 << 62, 32]),
         ] {
             let what = format!("{stored:?}");
             let (place, dense) = place(stored);
@@ -268,16 +303,26 @@ mod tests {
     #[test]
     fn panels_take_their_gaps_with_them() {
         let layout =
-            StateLayout::new([panels("w", DType::F32, &[32, 144]), variable("b", DType::F32, &[3])]).unwrap();
+            StateLayout::new([panels_of("w", DType::F32, &[32, 144]), variable("b", DType::F32, &[3])])
+                .unwrap();
         assert_eq!(layout.offsets(), [64, 64 + 9 * (32 * 64 + 64)]);
-        let most = panels("w", DType::F32, &[1 << 30, 1 << 31]);
+        let ragged = StateLayout::new([
+            variable("b", DType::F32, &[3]),
+            panels_of("w", DType::F32, &[32, 144]),
+            panels_of("v", DType::F32, &[32, 145]),
+        ])
+        .unwrap();
+        let [_, w, v] = ragged.offsets()[..] else { panic!("three variables") };
+        assert_eq!(ragged.offsets_in_kernels()[rest_of(2, 3)], v + 9 * (32 * 64 + 64));
+        assert_eq!(ragged.offsets_in_kernels()[..3], [64, w, v]);
+        let most = panels_of("w", DType::F32, &[1 << 30, 1 << 31]);
         assert_eq!(StateLayout::new([most]).unwrap_err().code, "E0611");
     }
 
     #[test]
-    #[should_panic(expected = "[4, 17] cannot be stored in Panels")]
-    fn panels_of_other_widths_are_refused() {
-        let _ = StateLayout::new([panels("w", DType::F32, &[4, 17])]);
+    #[should_panic(expected = "[4, 15] cannot be stored in Panels")]
+    fn fewer_columns_than_a_panel_has_are_refused() {
+        let _ = StateLayout::new([panels_of("w", DType::F32, &[4, 15])]);
     }
 
     #[test]
@@ -305,7 +350,7 @@ mod tests {
         assert_ne!(of(&[w.clone(), w]), FINGERPRINT);
         // A checkpoint is the same, however variables are stored.
         let by_rows = state(&[variable("w", DType::F32, &[2, 32])]);
-        let in_panels = state(&[panels("w", DType::F32, &[2, 32])]);
+        let in_panels = state(&[panels_of("w", DType::F32, &[2, 32])]);
         assert_ne!(in_panels.fingerprint(), by_rows.fingerprint());
         assert_eq!(in_panels.types_fingerprint(), by_rows.types_fingerprint());
         assert_eq!(by_rows.types_fingerprint(), by_rows.fingerprint());

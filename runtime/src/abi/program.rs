@@ -64,6 +64,8 @@ pub struct TensorRecord {
     pub bytes: u64,
     /// Of a variable: bytes that are stored without a gap, a *run*; at least 1. Else 0.
     pub run: u64,
+    /// Of a variable: bytes of the last run of a row, from 1 to `run`. Else 0.
+    pub last: u64,
     /// Of a variable: how many runs make a row, at least 1. Its elements, row-major, are those of row after row, and of run after
     /// run in each. Else 0.
     pub runs: u64,

@@ -117,11 +117,14 @@ pub(super) fn element_type(tensor: &TensorRecord) -> ElementType {
 
 /// The runs of bytes in which a variable is stored, as offset in the state block and length, in the order of its elements.
 pub(super) fn runs(variable: &TensorRecord) -> impl Iterator<Item = (usize, usize)> + use<> {
-    let TensorRecord { offset, bytes, run, runs, apart, pitch, .. } = *variable;
-    let rows = bytes / (run * runs).max(1);
+    let TensorRecord { offset, bytes, run, last, runs, apart, pitch, .. } = *variable;
+    let rows = bytes / (run * runs.saturating_sub(1) + last).max(1);
     (0..rows).flat_map(move |row| {
         let start = offset + row * pitch;
-        (0..runs).map(move |n| ((start + n * apart) as usize, run as usize))
+        (0..runs).map(move |n| {
+            let length = if n + 1 < runs { run } else { last };
+            ((start + n * apart) as usize, length as usize)
+        })
     })
 }
 
@@ -140,7 +143,7 @@ mod tests {
 
     #[test]
     fn runs_are_in_the_order_of_the_elements() {
-        let runs = |bytes, [run, runs, apart, pitch]: [u64; 4]| -> Vec<(usize, usize)> {
+        let runs = |bytes, [run, last, runs, apart, pitch]: [u64; 5]| -> Vec<(usize, usize)> {
             let none = Span { offset: 0, count: 0 };
             let record = TensorRecord {
                 name: none,
@@ -150,15 +153,17 @@ mod tests {
                 offset: 128,
                 bytes,
                 run,
+                last,
                 runs,
                 apart,
                 pitch,
             };
             super::runs(&record).collect()
         };
-        assert_eq!(runs(48, [48, 1, 48, 48]), [(128, 48)]);
-        assert_eq!(runs(48, [16, 1, 16, 20]), [(128, 16), (148, 16), (168, 16)]);
-        assert_eq!(runs(64, [16, 2, 40, 16]), [(128, 16), (168, 16), (144, 16), (184, 16)]);
-        assert_eq!(runs(0, [16, 2, 40, 16]), []);
+        assert_eq!(runs(48, [48, 48, 1, 48, 48]), [(128, 48)]);
+        assert_eq!(runs(48, [16, 16, 1, 16, 20]), [(128, 16), (148, 16), (168, 16)]);
+        assert_eq!(runs(64, [16, 16, 2, 40, 16]), [(128, 16), (168, 16), (144, 16), (184, 16)]);
+        assert_eq!(runs(40, [16, 4, 2, 40, 16]), [(128, 16), (168, 4), (144, 16), (184, 4)]);
+        assert_eq!(runs(0, [16, 16, 2, 40, 16]), []);
     }
 }

@@ -7,7 +7,7 @@
 #include "model.h"
 
 #define WIDE (32 * 144)
-#define DEEP (2 * 5 * 48)
+#define DEEP (2 * 5 * 45)
 
 static _Alignas(MODEL_ALIGN) unsigned char state[MODEL_STATE_BYTES], scratch[MODEL_SCRATCH_BYTES(1)];
 static float first[WIDE + DEEP + 7], other[WIDE + DEEP + 7], now[WIDE + DEEP + 7];
