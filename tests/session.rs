@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bessemer::prelude::*;
 use bessemer::{Error, load};
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2, Axis, array};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -363,6 +363,68 @@ func @step(%x: f32[N,9]) -> (y: f32[N,512], flat: f32[4608]) {
     assert_eq!(out.get::<f32>("flat")?.as_slice(), v.as_slice());
     assert_eq!(session.variable("w")?, Tensor::from(&w + &v));
     assert_eq!(session.variable("v")?, Tensor::from(w));
+    Ok(())
+}
+
+/// Layers of 65 and 34 columns lie in panels of sixteen, of which the last is not full. All sums but that of the loss
+/// are exact.
+#[test]
+fn layers_whose_columns_fill_no_panel() -> Result {
+    let text = "
+module @odd
+var @w : f32[20,65] = zeros
+var @b : f32[65] = zeros
+var @v : f32[65,34] = zeros
+func @loss(%x: f32[N,20]) -> (loss: f32[]) {
+  %w = read @w
+  %0 = matmul %x, %w
+  %b = read @b
+  %1 = broadcast %b {shape=[N,65]}
+  %2 = add %0, %1
+  %zero = constant {dtype=f32, shape=[], value=0.0}
+  %3 = broadcast %zero {shape=[N,65]}
+  %4 = max %2, %3
+  %v = read @v
+  %5 = matmul %4, %v
+  %6 = reduce_sum %5 {axes=[0,1]}
+  return %6
+}
+train @step() = minimize @loss with momentum(lr = 0.25, momentum = 0.5)
+";
+    let module = Module::parse("odd.bsm", text)?;
+    for (n, threads) in [(1, 1), (5, 1), (33, 2), (70, 2)] {
+        let session = Session::builder(&module).threads(threads).build()?;
+        session.init(1)?;
+        let numbers = |shape, m: usize| {
+            Array2::from_shape_fn(shape, |(i, j)| ((i * 31 + j * 17 + i * j * m) % 3) as f32 - 1.0)
+        };
+        let x = numbers((n, 20), 3);
+        let [mut w, mut v] = [numbers((20, 65), 5), numbers((65, 34), 7)];
+        let mut b = Array1::from_shape_fn(65, |j| (j % 3) as f32 - 1.0);
+        session.set_variable("w", &w)?;
+        session.set_variable("v", &v)?;
+        session.set_variable("b", &b)?;
+        let [mut w_slope, mut v_slope, mut b_slope] =
+            [&w * 0.0, &v * 0.0, b.clone().insert_axis(Axis(0)) * 0.0];
+        for _ in 0..2 {
+            let h = (x.dot(&w) + &b).mapv(|h| h.max(0.0));
+            let loss = session.run("step", &[("x", (&x).into())])?;
+            let expected = h.dot(&v).sum();
+            assert!((loss.get::<f32>("loss")?[[]] / expected - 1.0).abs() < 1e-5, "{n}: {expected}");
+            let ones = Array2::from_elem((n, 34), 1.0);
+            let d = ones.dot(&v.t()) * h.mapv(|h| f32::from(h > 0.0));
+            w_slope = w_slope * 0.5 + x.t().dot(&d);
+            b_slope = b_slope * 0.5 + d.sum_axis(Axis(0)).insert_axis(Axis(0));
+            v_slope = v_slope * 0.5 + h.t().dot(&ones);
+            w = w - &w_slope * 0.25;
+            v = v - &v_slope * 0.25;
+            b = b - &b_slope.row(0) * 0.25;
+        }
+        assert_eq!(session.variable("w")?, Tensor::from(w), "{n}");
+        assert_eq!(session.variable("v")?, Tensor::from(v), "{n}");
+        assert_eq!(session.variable("b")?, Tensor::from(b), "{n}");
+        assert_eq!(session.variable("v/momentum/v")?, Tensor::from(v_slope), "{n}");
+    }
     Ok(())
 }
 
