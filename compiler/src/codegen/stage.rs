@@ -106,12 +106,34 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
         }
     }
 
-    /// Point by point, with vectors along the fold if `vector` says so.
+    /// Point by point, with vectors along the fold if `vector` says so. Some points that read a vector in common are run together.
     fn emit_points(&self, emission: &mut Emission<E>, vector: Option<Vector>) {
         let plan = self.plan(vector);
-        emission.nest(&self.other_axes(&[]), &mut self.origin(), &mut |emission, point| {
-            plan.emit(emission, std::slice::from_ref(point));
+        let Some(axis) = self.sharing(&plan) else {
+            return emission.nest(&self.other_axes(&[]), &mut self.origin(), &mut |emission, point| {
+                plan.emit(emission, std::slice::from_ref(point));
+            });
+        };
+        let span = self.spans[axis];
+        let length = span.length.most();
+        let step = length.div_ceil(length.div_ceil(plan.strips(self.vectors)).max(1)).max(1);
+        emission.nest(&self.other_axes(&[axis]), &mut self.origin(), &mut |emission, point| {
+            emission.blocks(&span, step, &mut |emission, first, count| {
+                let mut points = vec![point.clone(); count];
+                points.iter_mut().zip(0..).for_each(|(point, n)| point[axis] = first.plus(n));
+                plan.emit(emission, &points);
+            });
         });
+    }
+
+    /// The innermost axis on which points read vectors of a fold of their own and others in common.
+    fn sharing(&self, plan: &LeafPlan<'_>) -> Option<Axis> {
+        let fold =
+            plan.fold.as_ref().filter(|fold| fold.along() > 1 && fold.fold.kind == FoldKind::Reduce)?;
+        (0..self.spans.len()).rev().find(|&axis| {
+            let own = |access: &FlatAccess| access.bytes.factor(axis) != 0;
+            self.extents[axis] > 1 && fold.body.vector_loads().any(own) && !fold.body.vector_loads().all(own)
+        })
     }
 }
 

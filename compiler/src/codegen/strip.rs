@@ -211,7 +211,7 @@ impl<E: VectorEmitter> StageCode<'_, E> {
 
 impl LeafPlan<'_> {
     /// The most points that a leaf of strips has.
-    fn strips(&self, vectors: Vectors) -> usize {
+    pub(super) fn strips(&self, vectors: Vectors) -> usize {
         let kept = self.fold.as_ref().map_or(0, FoldPlan::kept);
         let fold_cost = self.fold.as_ref().map_or(0, |f| f.body.cost());
         let types = self.fold.as_ref().map_or(vec![], FoldPlan::kept_types);

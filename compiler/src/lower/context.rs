@@ -274,16 +274,17 @@ impl LowerCx<'_> {
         self.kernel(spec.axes, vec![stage]);
     }
 
-    /// Adds a kernel with one contraction: at every point of the first axes, the sum over the second ones, in order, of the
-    /// products of an element of each operand. Both indices are of all these axes; the sum is stored in `to` at `index`.
+    /// Adds a kernel with one contraction: at every point of the first axes, the sum over the second ones, in order or with so many
+    /// partial results, of the products of an element of each operand. Both indices are of all these axes; the sum is stored in `to` at `index`.
     pub fn contract(
         &mut self,
         [axes, fold_axes]: [Vec<Extent>; 2],
+        lanes: usize,
         [(a, a_index), (b, b_index)]: [(BufferId, Vec<Affine>); 2],
         (to, index): (BufferId, Vec<Affine>),
     ) {
         let dtype = self.out.buffers[to].dtype;
-        let spec = FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes: 1 };
+        let spec = FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes };
         self.fold_to(
             spec,
             to,

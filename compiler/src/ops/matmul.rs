@@ -7,7 +7,7 @@ use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, RewriteC
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
 use crate::kernel::Affine;
-use crate::lower::{LowerCx, identity};
+use crate::lower::{LowerCx, identity, reduce::lanes_for};
 use crate::tensor::{Element, Tensor, with_element};
 use crate::types::{DType, Extent, Shape, TensorType};
 
@@ -33,6 +33,9 @@ op_struct! {
         transpose_b: bool = false,
     }
 }
+
+/// Elements from which on a row that is multiplied by other rows has partial results.
+const ROW: usize = 16;
 
 impl OpDef for Matmul {
     const NAME: &'static str = "matmul";
@@ -116,8 +119,11 @@ impl OpDef for Matmul {
         let a_index = index(batch, &m, &k, self.transpose_a);
         let b_index = index(batch_b, &k, &n, self.transpose_b);
         let contracted = a_shape[batch + usize::from(!self.transpose_a)];
+        // Of one row, nothing is used again: each result is a sum along a row of the other operand.
+        let is_row = axes[batch] == 1 && !self.transpose_a && self.transpose_b && contracted.most() >= ROW;
+        let lanes = if is_row { lanes_for(&[0], &[contracted]) } else { 1 };
         let (index, operands) = (identity(axes.len()), [(cx.operand(0), a_index), (cx.operand(1), b_index)]);
-        cx.contract([axes, vec![contracted]], operands, (to, index));
+        cx.contract([axes, vec![contracted]], lanes, operands, (to, index));
     }
 
     fn sample(s: &mut Sampler) -> Vec<Case> {

@@ -270,3 +270,48 @@ fn long_ends_leave_sums_as_many_chains() {
     // Code of hundreds of instructions is not repeated as often.
     assert_eq!([300, 700].map(chains), [2, 1]);
 }
+
+/// `y[i0, i1] = Σ x[i0, i2]·w[i1, i2]` with partial results.
+fn rows_by_a_row((m, n, k): (usize, usize, usize), partials: usize) -> String {
+    format!(
+        r#"kernels @t {{
+  buffer buf0 "x" : f32[{m},{k}] param 0
+  buffer buf1 "w" : f32[{n},{k}] param 1
+  buffer buf2 "y" : f32[{m},{n}] result 0
+  kernel k0 (i0 < {m}, i1 < {n}) {{
+    stage {{
+      fold reduce lanes {partials} (i2 < {k}) {{
+        s0 = load buf0[i0, i2] : f32
+        s1 = load buf1[i1, i2] : f32
+        acc0 = dot s0, s1 : f32
+      }}
+      s0 = acc0 : f32
+      store s0, buf2[i0, i1]
+    }}
+  }}
+}}"#
+    )
+}
+
+#[test]
+fn points_that_read_a_vector_in_common_are_run_together() {
+    for n in [1, 2, 5, 6, 7, 13, 64] {
+        for (m, k, partials) in [(1, 16, 16), (2, 37, 16), (1, 100, 8), (3, 129, 16), (1, 7, 8)] {
+            let f = function(&rows_by_a_row((m, n, k), partials));
+            for lanes in [4, 8, 16].into_iter().filter(|lanes| lanes <= &partials) {
+                let chunks = [None, Some((1, 4)), Some((1, 5)), Some((0, 1))];
+                let schedules = chunks.map(|chunks| schedule(chunks, &[strip(2, lanes)]));
+                check(&format!("{m}x{n}x{k} in {partials} by {lanes}"), &f, plain, &schedules);
+                check(&format!("{m}x{n}x{k} in {partials} by {lanes}"), &f, corners, &schedules);
+            }
+        }
+    }
+    // Six points at a time read `x` once, two vectors a round.
+    let text = rows_by_a_row((1, 60, 16 * 40), 16)
+        .replace("    }\n  }\n}", "    }\n    schedule {\n      stage 0 strip i2 lanes 8\n    }\n  }\n}");
+    let f = parse("test", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let target = Target::parse("x86_64-unknown-linux-gnu", "x86-64-v3").unwrap();
+    let (_, assembly) = dump(&target, &f, &f.kernels[0]).unwrap();
+    let count = |what: &str| assembly.matches(what).count();
+    assert_eq!(count("vfmadd231ps ymm"), 12, "{assembly}");
+}
