@@ -106,34 +106,59 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
         }
     }
 
-    /// Point by point, with vectors along the fold if `vector` says so. Some points that read a vector in common are run together.
+    /// Point by point, with vectors along the fold if `vector` says so. Some points that read vectors in common are run together.
     fn emit_points(&self, emission: &mut Emission<E>, vector: Option<Vector>) {
         let plan = self.plan(vector);
-        let Some(axis) = self.sharing(&plan) else {
-            return emission.nest(&self.other_axes(&[]), &mut self.origin(), &mut |emission, point| {
-                plan.emit(emission, std::slice::from_ref(point));
-            });
-        };
-        let span = self.spans[axis];
-        let length = span.length.most();
-        let step = length.div_ceil(length.div_ceil(plan.strips(self.vectors)).max(1)).max(1);
-        emission.nest(&self.other_axes(&[axis]), &mut self.origin(), &mut |emission, point| {
-            emission.blocks(&span, step, &mut |emission, first, count| {
-                let mut points = vec![point.clone(); count];
-                points.iter_mut().zip(0..).for_each(|(point, n)| point[axis] = first.plus(n));
-                plan.emit(emission, &points);
-            });
+        let together = self.together(&plan);
+        let axes: Vec<Axis> = together.iter().map(|&(axis, _)| axis).collect();
+        emission.nest(&self.other_axes(&axes), &mut self.origin(), &mut |emission, point| {
+            self.emit_together(emission, &plan, &together, std::slice::from_ref(point));
         });
     }
 
-    /// The innermost axis on which points read vectors of a fold of their own and others in common.
-    fn sharing(&self, plan: &LeafPlan<'_>) -> Option<Axis> {
-        let fold =
-            plan.fold.as_ref().filter(|fold| fold.along() > 1 && fold.fold.kind == FoldKind::Reduce)?;
-        (0..self.spans.len()).rev().find(|&axis| {
-            let own = |access: &FlatAccess| access.bytes.factor(axis) != 0;
-            self.extents[axis] > 1 && fold.body.vector_loads().any(own) && !fold.body.vector_loads().all(own)
-        })
+    /// Emits the leaf for all coordinates of some axes, so many of each at a time.
+    fn emit_together(
+        &self,
+        emission: &mut Emission<E>,
+        plan: &LeafPlan<'_>,
+        axes: &[(Axis, usize)],
+        points: &[Point<E::Word>],
+    ) {
+        let Some((&(axis, step), axes)) = axes.split_first() else { return plan.emit(emission, points) };
+        emission.blocks(&self.spans[axis], step, &mut |emission, first, count| {
+            let at = |point: &Point<E::Word>, n: usize| {
+                let mut point = point.clone();
+                point[axis] = first.plus(n as i64);
+                point
+            };
+            let points: Vec<_> = points.iter().flat_map(|p| (0..count).map(move |n| at(p, n))).collect();
+            self.emit_together(emission, plan, axes, &points);
+        });
+    }
+
+    /// The axes on which points read vectors of a fold of their own and others in common, the longest first, and how many
+    /// coordinates of each are run together.
+    fn together(&self, plan: &LeafPlan<'_>) -> Vec<(Axis, usize)> {
+        let Some(fold) = plan.fold.as_ref().filter(|f| f.along() > 1 && f.fold.kind == FoldKind::Reduce)
+        else {
+            return Vec::new();
+        };
+        let shares = |axis: &Axis| {
+            let own = |access: &FlatAccess| access.bytes.factor(*axis) != 0;
+            self.extents[*axis] > 1 && fold.body.vector_loads().any(own) && !fold.body.vector_loads().all(own)
+        };
+        let mut axes: Vec<Axis> = (0..self.spans.len()).filter(shares).collect();
+        axes.sort_by_key(|&axis| self.extents[axis]);
+        let mut most = plan.strips(self.vectors);
+        let mut together = Vec::new();
+        for axis in axes {
+            // As many as there may be, or a few less so that the last ones are as many as the others.
+            let length = self.spans[axis].length.most();
+            let step = length.div_ceil(length.div_ceil(most).max(1)).max(1);
+            most /= step;
+            together.insert(0, (axis, step));
+        }
+        together
     }
 }
 

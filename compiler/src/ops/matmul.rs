@@ -34,7 +34,8 @@ op_struct! {
     }
 }
 
-/// Elements from which on a row that is multiplied by other rows has partial results.
+/// Rows that are so few, and have so many elements at least, are multiplied by other rows as sums with partial results.
+const ROWS: usize = 3;
 const ROW: usize = 16;
 
 impl OpDef for Matmul {
@@ -119,9 +120,12 @@ impl OpDef for Matmul {
         let a_index = index(batch, &m, &k, self.transpose_a);
         let b_index = index(batch_b, &k, &n, self.transpose_b);
         let contracted = a_shape[batch + usize::from(!self.transpose_a)];
-        // Of one row, nothing is used again: each result is a sum along a row of the other operand.
-        let is_row = axes[batch] == 1 && !self.transpose_a && self.transpose_b && contracted.most() >= ROW;
-        let lanes = if is_row { lanes_for(&[0], &[contracted]) } else { 1 };
+        // A few rows use nothing often: each result is a sum along a row of the other operand.
+        let are_few = axes[batch].each().is_none() && axes[batch].most() <= ROWS && contracted.most() >= ROW;
+        let lanes = match are_few && !self.transpose_a && self.transpose_b {
+            true => lanes_for(&[0], &[contracted]),
+            false => 1,
+        };
         let (index, operands) = (identity(axes.len()), [(cx.operand(0), a_index), (cx.operand(1), b_index)]);
         cx.contract([axes, vec![contracted]], lanes, operands, (to, index));
     }
