@@ -23,7 +23,7 @@ pub mod group;
 pub mod inline;
 pub mod recompute;
 pub mod slices;
-mod splice;
+pub(crate) mod splice;
 
 use std::collections::HashSet;
 

@@ -200,4 +200,6 @@ fn too_large(f: &KernelFunction) -> Diagnostic {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

@@ -274,65 +274,15 @@ fn split_locals(f: &mut KernelFunction, kernel: &mut Kernel) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{self, axes_of, with_local};
     use super::*;
-    use crate::kernel::{Memory, Options, evaluate, parse, verify};
+    use crate::kernel::parse;
 
-    /// The function with all of its variables in panels, which gives the same bits as before.
+    /// The function with all of its variables in panels, which gives the same bits as before: sums of these depend on the order.
     fn in_panels_of(text: &str) -> KernelFunction {
-        let f = parse("test", &format!("kernels @f {{\n{text}\n}}")).unwrap_or_else(|e| panic!("{e}"));
-        verify(&f).unwrap_or_else(|e| panic!("{e}\n{f}"));
-        let mut stored = f.clone();
-        store_in_panels(&mut stored, &[Layout::Panels; 4]);
-        verify(&stored).unwrap_or_else(|e| panic!("{e}\n{stored}"));
-        assert_eq!(run(&f, &f), run(&stored, &f), "{stored}");
-        stored
-    }
-
-    /// Where an element of a variable of the original's shape is in memory.
-    fn place(n: usize, shape: &[usize], stored: &[usize]) -> usize {
-        let columns = shape[shape.len() - 1];
-        match shape == stored {
-            true => n,
-            false => (n % columns / PANEL) * stored[1] + n / columns * PANEL + n % columns % PANEL,
-        }
-    }
-
-    /// Results and next values, in the order of their elements in the original.
-    fn run(f: &KernelFunction, original: &KernelFunction) -> Vec<(BufferKind, Vec<Scalar>)> {
-        let shape_of = |kind: &BufferKind| {
-            let buffer = original.buffers.values().find(|b| b.kind == *kind);
-            buffer.map(|b| most(&b.shape)).unwrap_or_default()
-        };
-        let mut memory = Memory::new(f);
-        for (id, buffer) in &f.buffers {
-            if matches!(buffer.kind, BufferKind::Param(_) | BufferKind::Variable(_)) {
-                let (shape, stored) = (shape_of(&buffer.kind), most(&buffer.shape));
-                let mut elements = vec![0.0f32; buffer.elements()];
-                for n in 0..elements.len() {
-                    // Sums of these depend on the order.
-                    elements[place(n, &shape, &stored)] =
-                        ((n * 7919 % 1013) as f32 - 500.0) * 1.1f32.powi((n % 37) as i32 - 18);
-                }
-                memory.set(id, &Tensor::from_vec(&stored, elements));
-            }
-        }
-        evaluate(f, &mut memory, Options { fused_multiply_add: true }).unwrap();
-        let kept =
-            f.buffers.iter().filter(|(_, b)| matches!(b.kind, BufferKind::Result(_) | BufferKind::Next(_)));
-        let mut kept: Vec<_> = kept
-            .map(|(id, buffer)| {
-                let (shape, stored) = (shape_of(&buffer.kind), most(&buffer.shape));
-                let elements: Vec<Scalar> = memory.get(id).scalars().collect();
-                let in_order = (0..elements.len()).map(|n| elements[place(n, &shape, &stored)]).collect();
-                (buffer.kind.clone(), in_order)
-            })
-            .collect();
-        kept.sort_by_key(|(kind, _)| format!("{kind:?}"));
-        kept
-    }
-
-    fn axes_of(f: &KernelFunction) -> Vec<Vec<usize>> {
-        f.kernels.iter().map(|kernel| most(&kernel.axes)).collect()
+        testing::in_panels_of(text, |n| {
+            ((n * 7919 % 1013) as f32 - 500.0) * 1.1f32.powi((n % 37) as i32 - 18)
+        })
     }
 
     const PRODUCT: &str = r#"
@@ -409,33 +359,7 @@ mod tests {
 
     #[test]
     fn what_a_kernel_keeps_for_itself_has_its_axes() {
-        let f = in_panels_of(
-            r#"
-  buffer buf0 "d" : f32[9,32] param 0
-  buffer buf1 "w" : f32[9,32] variable 0
-  buffer buf2 "t" : f32[32,9] local
-  buffer buf3 "w" : f32[9,32] next 0
-  buffer buf4 "s" : f32[32] result 0
-  kernel k0 (i0 < 32) {
-    stage (i1 < 9) {
-      s0 = load buf0[i1, i0] : f32
-      s1 = load buf1[i1, i0] : f32
-      s2 = mul s0, s1 : f32
-      store s2, buf2[i0, i1]
-      store s0, buf3[i1, i0]
-    }
-    stage {
-      fold reduce (i1 < 9) {
-        s0 = load buf2[i0, i1] : f32
-        s1 = load buf3[i1, i0] : f32
-        s2 = add s0, s1 : f32
-        acc0 = sum s2 : f32
-      }
-      s0 = acc0 : f32
-      store s0, buf4[i0]
-    }
-  }"#,
-        );
+        let f = in_panels_of(&with_local(32));
         let local = f.buffers.values().find(|b| b.kind == BufferKind::Local).unwrap();
         assert_eq!(most(&local.shape), [2, 16, 9]);
     }

@@ -11,9 +11,10 @@ use std::collections::{HashMap, HashSet};
 use super::layout::PANEL;
 use super::panels::{accesses, each_access, each_access_of, names};
 use super::rows::copy;
+use crate::fuse::splice::{splice, store_roots};
 use crate::kernel::{
-    Access, Affine, Axis, BinaryOp, Body, BodyBuilder, Buffer, BufferId, BufferKind, Extent, Fold, FoldKind,
-    FoldOp, Inst, InstKind, Kernel, KernelFunction, ScalarId, Stage, Store, most,
+    Access, Affine, Axis, BinaryOp, BodyBuilder, Buffer, BufferId, BufferKind, Extent, Fold, FoldKind,
+    FoldOp, InstKind, Kernel, KernelFunction, Stage, Store, most,
 };
 use crate::tensor::{Scalar, Tensor};
 
@@ -285,24 +286,16 @@ fn combine(f: &mut KernelFunction, kernel: &mut Kernel, stage: usize, points: &[
         kept.push((combination(accumulator.op), access));
     }
     first.body = b.finish();
-    let mut body = Body::default();
-    let mut values: HashMap<ScalarId, ScalarId> = HashMap::new();
-    for (old, inst) in &second.body.insts {
-        let mut inst = inst.clone();
-        inst.kind.each_operand_mut(|operand| *operand = values[operand]);
-        let dtype = inst.dtype;
-        let mut value = body.insts.push(inst.clone());
-        if let InstKind::Acc { index, .. } = inst.kind
-            && let (Some(op), access) = &kept[index]
-        {
-            let before = body.insts.push(Inst { kind: InstKind::Load(access.clone()), dtype });
-            value = body.insts.push(Inst { kind: InstKind::Binary(*op, before, value), dtype });
-        }
-        values.insert(old, value);
-    }
-    second.body = body;
-    for store in &mut second.stores {
-        store.each_operand_mut(|operand| *operand = values[operand]);
+    let b = BodyBuilder::new();
+    let values = splice(&b, &second.body, second.body.insts.keys(), &Affine::axis, &mut |b, inst| {
+        let InstKind::Acc { index, .. } = inst.kind else { return None };
+        let (op, access) = &kept[index];
+        let before = b.load(access.clone(), inst.dtype);
+        Some(b.binary((*op)?, before, b.inst(inst.kind.clone(), inst.dtype)))
+    });
+    second.body = b.finish();
+    for root in store_roots(&mut second.stores) {
+        *root = values[root];
     }
 }
 
@@ -322,72 +315,14 @@ fn choose_sides(kernel: &mut Kernel, rests: &Rests) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::Layout;
-    use super::super::panels::store_in_panels;
+    use super::super::testing::{VARIABLES, axes_of, in_panels_of, with_local};
     use super::*;
-    use crate::kernel::{Memory, Options, evaluate, parse, verify};
     use crate::types::DType;
 
-    const VARIABLES: usize = 4;
-
-    /// The function with all of its variables in panels, which gives the same values as before.
+    /// The function with all of its variables in panels, which gives the same values as before: sums of these are exact in any
+    /// order.
     fn split(text: &str) -> KernelFunction {
-        let f = parse("test", &format!("kernels @f {{\n{text}\n}}")).unwrap_or_else(|e| panic!("{e}"));
-        verify(&f).unwrap_or_else(|e| panic!("{e}\n{f}"));
-        let mut stored = f.clone();
-        store_in_panels(&mut stored, &[Layout::Panels; VARIABLES]);
-        verify(&stored).unwrap_or_else(|e| panic!("{e}\n{stored}"));
-        assert_eq!(run(&f, &f), run(&stored, &f), "{stored}");
-        stored
-    }
-
-    /// Which element of which variable of the original a stored one is: of the whole panels, or of the rest.
-    fn original(kind: &BufferKind, n: usize, stored: &[usize], of: &KernelFunction) -> (BufferKind, usize) {
-        let (rest, kind) = match *kind {
-            BufferKind::Variable(v) => (v >= VARIABLES, BufferKind::Variable(v % VARIABLES)),
-            BufferKind::Next(v) => (v >= VARIABLES, BufferKind::Next(v % VARIABLES)),
-            _ => return (kind.clone(), n),
-        };
-        let shape = of.buffers.values().find(|b| b.kind == kind).map(|b| most(&b.shape)).unwrap();
-        let (all, row) = (shape[shape.len() - 1], stored[stored.len() - 1]);
-        match shape == stored {
-            true => (kind, n),
-            false if rest => (kind, n / row * all + all / PANEL * PANEL + n % row),
-            false => (kind, n % row / PANEL * all + n / row * PANEL + n % PANEL),
-        }
-    }
-
-    /// Results and next values of the original, every element once. Sums of the operands are exact in any order.
-    fn run(f: &KernelFunction, of: &KernelFunction) -> Vec<(String, usize, Scalar)> {
-        let mut memory = Memory::new(f);
-        for (id, buffer) in &f.buffers {
-            if matches!(buffer.kind, BufferKind::Param(_) | BufferKind::Variable(_)) {
-                let shape = most(&buffer.shape);
-                let value = |n| {
-                    let (kind, n) = original(&buffer.kind, n, &shape, of);
-                    (n * 7919 % 23) as f32 - if matches!(kind, BufferKind::Param(_)) { 11.0 } else { 9.0 }
-                };
-                memory.set(id, &Tensor::from_vec(&shape, (0..buffer.elements()).map(value).collect()));
-            }
-        }
-        evaluate(f, &mut memory, Options { fused_multiply_add: true }).unwrap();
-        let mut kept = Vec::new();
-        for (id, buffer) in &f.buffers {
-            if matches!(buffer.kind, BufferKind::Result(_) | BufferKind::Next(_)) {
-                let shape = most(&buffer.shape);
-                for (n, value) in memory.get(id).scalars().enumerate() {
-                    let (kind, n) = original(&buffer.kind, n, &shape, of);
-                    kept.push((format!("{kind:?}"), n, value));
-                }
-            }
-        }
-        kept.sort_by_key(|(kind, n, _)| (kind.clone(), *n));
-        kept
-    }
-
-    /// The axes of every kernel, and of its stages where they have some.
-    fn axes(f: &KernelFunction) -> Vec<Vec<usize>> {
-        f.kernels.iter().map(|kernel| most(&kernel.axes)).collect()
+        in_panels_of(text, |n| (n * 7919 % 23) as f32 - 11.0)
     }
 
     fn product(columns: usize) -> String {
@@ -415,7 +350,7 @@ mod tests {
         for columns in [33, 40, 47, 17] {
             let f = split(&product(columns));
             let panels = if columns < 2 * PANEL { vec![5, PANEL] } else { vec![5, columns / PANEL, PANEL] };
-            assert_eq!(axes(&f), [panels, vec![5, columns % PANEL]][..], "{f}");
+            assert_eq!(axes_of(&f), [panels, vec![5, columns % PANEL]][..], "{f}");
             let rest = f.buffers.values().find(|b| b.kind == BufferKind::Variable(VARIABLES)).unwrap();
             assert_eq!((most(&rest.shape), rest.pitch), (vec![7, columns % PANEL], Some(PANEL)));
             assert_eq!(f.kernels[1].name, "k0_rest");
@@ -506,34 +441,8 @@ mod tests {
 
     #[test]
     fn parts_keep_what_is_local_for_themselves() {
-        let f = split(
-            r#"
-  buffer buf0 "d" : f32[9,37] param 0
-  buffer buf1 "w" : f32[9,37] variable 0
-  buffer buf2 "t" : f32[37,9] local
-  buffer buf3 "w" : f32[9,37] next 0
-  buffer buf4 "s" : f32[37] result 0
-  kernel k0 (i0 < 37) {
-    stage (i1 < 9) {
-      s0 = load buf0[i1, i0] : f32
-      s1 = load buf1[i1, i0] : f32
-      s2 = mul s0, s1 : f32
-      store s2, buf2[i0, i1]
-      store s0, buf3[i1, i0]
-    }
-    stage {
-      fold reduce (i1 < 9) {
-        s0 = load buf2[i0, i1] : f32
-        s1 = load buf3[i1, i0] : f32
-        s2 = add s0, s1 : f32
-        acc0 = sum s2 : f32
-      }
-      s0 = acc0 : f32
-      store s0, buf4[i0]
-    }
-  }"#,
-        );
-        assert_eq!(axes(&f), [vec![2, 16], vec![5]]);
+        let f = split(&with_local(37));
+        assert_eq!(axes_of(&f), [vec![2, 16], vec![5]]);
         let local = |kernel: &Kernel| {
             let store = kernel.stages.iter().flat_map(|stage| &stage.stores);
             let buffer = store.map(|store| store.buffer).find(|&b| f.buffers[b].kind == BufferKind::Local);
@@ -607,12 +516,12 @@ mod tests {
             .replace("i2 < 7", "i2 < 16")
             .replace("[5,7]", "[5,16]");
         let f = split(&text);
-        assert_eq!(axes(&f), [vec![5, 2, 16], vec![5, 2]]);
+        assert_eq!(axes_of(&f), [vec![5, 2, 16], vec![5, 2]]);
         let constants = f.buffers.values().filter(|b| matches!(b.kind, BufferKind::Constant(_)));
         assert_eq!(constants.map(|b| most(&b.shape)).collect::<Vec<_>>(), [[2, 256], [16, 2]]);
         // What reads it otherwise is no worse off than before.
         let f = split(&text.replace("      store", "      s1 = load buf1[0, i1] : f32\n      store"));
-        assert_eq!(axes(&f), [[5, 34]]);
+        assert_eq!(axes_of(&f), [[5, 34]]);
     }
 
     #[test]

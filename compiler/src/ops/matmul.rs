@@ -34,8 +34,9 @@ op_struct! {
     }
 }
 
-/// Rows that are so few, and have so many elements at least, are multiplied by other rows as sums with partial results.
+/// The most rows that are multiplied by other rows as sums with partial results: they use nothing often.
 const ROWS: usize = 3;
+/// The least elements that these rows have.
 const ROW: usize = 16;
 
 impl OpDef for Matmul {
@@ -120,7 +121,6 @@ impl OpDef for Matmul {
         let a_index = index(batch, &m, &k, self.transpose_a);
         let b_index = index(batch_b, &k, &n, self.transpose_b);
         let contracted = a_shape[batch + usize::from(!self.transpose_a)];
-        // A few rows use nothing often: each result is a sum along a row of the other operand.
         let are_few = axes[batch].each().is_none() && axes[batch].most() <= ROWS && contracted.most() >= ROW;
         let lanes = match are_few && !self.transpose_a && self.transpose_b {
             true => lanes_for(&[0], &[contracted]),
