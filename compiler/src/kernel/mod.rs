@@ -51,6 +51,7 @@ pub mod math;
 mod names;
 mod parse;
 mod parse_body;
+mod partial;
 mod print;
 #[cfg(test)]
 pub(crate) mod random;
@@ -67,6 +68,7 @@ pub use build::BodyBuilder;
 pub use eval::{IndexError, Memory, Options, evaluate};
 pub use extent::{Extent, fixed, most, points};
 pub use parse::parse;
+pub use partial::{lanes_along, lanes_of_products};
 pub use sweep::sweep;
 pub use uses::{Part, Uses};
 pub use verify::{MAX_STORES, stays_within, verify};

@@ -4,7 +4,7 @@ use super::{Known, accumulator, buffer_of, extents, identity, push_kernel, store
 use crate::graph::{Function, Module, Node};
 use crate::kernel::{
     Access, Accumulator, Affine, BodyBuilder, Buffer, BufferId, BufferKind, CheckSite, Extent, Fold,
-    FoldKind, FoldOp, Guard, KernelFunction, ScalarId, Stage, fixed, most,
+    FoldKind, FoldOp, Guard, KernelFunction, ScalarId, Stage, fixed, lanes_of_products, most,
 };
 use crate::tensor::{Scalar, Tensor};
 use crate::types::{self, DType, Shape};
@@ -274,16 +274,19 @@ impl LowerCx<'_> {
         self.kernel(spec.axes, vec![stage]);
     }
 
-    /// Adds a kernel with one contraction: at every point of the first axes, the sum over the second ones, in order or with so many
-    /// partial results, of the products of an element of each operand. Both indices are of all these axes; the sum is stored in `to` at `index`.
+    /// Adds a kernel with one contraction: at every point of the first axes, the sum over the second ones, in order or with
+    /// partial results where [`lanes_of_products`] says so, of the products of an element of each operand. Both indices are of
+    /// all these axes; the sum is stored in `to` at `index`.
     pub fn contract(
         &mut self,
         [axes, fold_axes]: [Vec<Extent>; 2],
-        lanes: usize,
         [(a, a_index), (b, b_index)]: [(BufferId, Vec<Affine>); 2],
         (to, index): (BufferId, Vec<Affine>),
     ) {
         let dtype = self.out.buffers[to].dtype;
+        let operands = [(a, &a_index), (b, &b_index)]
+            .map(|(operand, index)| (&self.out.buffers[operand].shape[..], &index[..]));
+        let lanes = lanes_of_products(&axes, &fold_axes, operands);
         let spec = FoldSpec { axes, kind: FoldKind::Reduce, fold_axes, lanes };
         self.fold_to(
             spec,

@@ -1,12 +1,9 @@
 //! Lowering of reductions along axes: where partial results are kept, and where a large one is cut in two.
 
-use crate::kernel::{Affine, Extent, FoldKind, FoldOp, Guard, ScalarId, points};
+use crate::kernel::{Affine, Extent, FoldKind, FoldOp, Guard, ScalarId, lanes_along, points};
 use crate::tensor::Scalar;
 
 use super::{FoldSpec, LowerCx, accumulator};
-
-/// Partial results of a reduction along the innermost axis: enough to hide the latency of an addition.
-const LANES: usize = 16;
 
 /// From this many elements per result, with fewer than [`FEW`] results, a reduction is cut in chunks for threads.
 const LARGE: usize = 1 << 15;
@@ -28,7 +25,8 @@ pub fn reduce(cx: &mut LowerCx<'_>, axes: &[usize], op: fn(ScalarId) -> FoldOp, 
     let folded: Vec<Extent> = axes.iter().map(|&a| shape[a]).collect();
     let results = points(kept.iter().map(|&d| &shape[d]));
     let elements = points(&folded);
-    let lanes = lanes_for(axes, &shape);
+    let innermost = axes.last().filter(|&&last| last + 1 == shape.len());
+    let lanes = innermost.map_or(1, |&last| lanes_along(shape[last]));
     let to = cx.result(0);
     // Axis of the kernel for every axis of the operand, where the kernel has the kept axes (with the reduced ones as
     // axes of extent 1 in the result's rank, if they are kept there) and then the folded ones.
@@ -115,14 +113,4 @@ pub fn arg(cx: &mut LowerCx<'_>, axis: usize, op: fn(ScalarId) -> FoldOp) {
         |cx, b| vec![accumulator(op(cx.load(b, cx.operand(0), index)), dtype)],
         |_, b| b.acc(0, false, dtype),
     );
-}
-
-/// Partial results for a fold over `axes`: several where the innermost axis is contiguous in memory, and always long enough.
-pub fn lanes_for(axes: &[usize], shape: &[Extent]) -> usize {
-    let innermost = axes.last().filter(|&&last| last + 1 == shape.len() && shape[last].each().is_none());
-    match innermost.map_or(0, |&last| shape[last].most()) {
-        extent if extent >= 4 * LANES => LANES,
-        extent if extent >= 4 => 4,
-        _ => 1,
-    }
 }

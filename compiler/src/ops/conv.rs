@@ -105,7 +105,7 @@ impl OpDef for Conv {
         let index = (0..=rank).map(Affine::axis).chain([channel(&output, outputs)]).collect();
         let fold_axes = kernel::fixed(&filter[..=rank]);
         let operands = [(cx.operand(0), x_index), (cx.operand(1), w_index)];
-        cx.contract([axes, fold_axes], 1, operands, (to, index));
+        cx.contract([axes, fold_axes], operands, (to, index));
     }
 
     fn sample(s: &mut Sampler) -> Vec<Case> {

@@ -196,6 +196,6 @@ impl ConvFilterGradient {
         }
         let fold_axes = std::iter::once(part.images).chain(features[1..=rank].iter().copied()).collect();
         let operands = [(cx.operand(0), x_index), (cx.operand(1), y_index)];
-        cx.contract([axes, fold_axes], 1, operands, (to, index));
+        cx.contract([axes, fold_axes], operands, (to, index));
     }
 }

@@ -295,6 +295,6 @@ impl ConvTranspose {
         let y_index: Vec<Affine> = batch().chain((0..rank).map(seen)).chain([features.clone()]).collect();
         let w_index: Vec<Affine> = (0..rank).map(element).chain([input.clone(), features]).collect();
         let fold_axes = phases.iter().map(|p| p.taps).chain([outputs]).map(kernel::Extent::from).collect();
-        cx.contract([axes, fold_axes], 1, [(y, y_index), (cx.operand(1), w_index)], (to, index));
+        cx.contract([axes, fold_axes], [(y, y_index), (cx.operand(1), w_index)], (to, index));
     }
 }

@@ -7,7 +7,7 @@ use super::{EvalCx, Gradient, IndexFault, InferCx, Op, OpDef, OpTraits, RewriteC
 use crate::diagnostic::Diagnostic;
 use crate::graph::Expr;
 use crate::kernel::Affine;
-use crate::lower::{LowerCx, identity, reduce::lanes_for};
+use crate::lower::{LowerCx, identity};
 use crate::tensor::{Element, Tensor, with_element};
 use crate::types::{DType, Extent, Shape, TensorType};
 
@@ -18,7 +18,8 @@ op_struct! {
     ///   `transpose_b`; the result: same dtype, `[.., M, N]`.
     /// - C2 both agree on K. K = 0 gives zeros.
     /// - C3 the axes before the last two (batch axes) are the same; or `b` has none, and is the one matrix of them all.
-    /// - C4 one fused multiply-add per product, in order of k; where the CPU level lacks it, two roundings.
+    /// - C4 one fused multiply-add per product; where the CPU level lacks it, two roundings. They are added in order of k,
+    ///   or, where each element of an operand is used three times at most and both lie along k, as partial sums.
     /// - Gradient: `d_a = d_out · bᵀ`, `d_b = aᵀ · d_out`, transposed where the operand is. If `b` is the one matrix of all
     ///   batch axes, `d_b` is the product of what these and the rows are as one axis.
     ///
@@ -33,11 +34,6 @@ op_struct! {
         transpose_b: bool = false,
     }
 }
-
-/// The most rows that are multiplied by other rows as sums with partial results: they use nothing often.
-const ROWS: usize = 3;
-/// The least elements that these rows have.
-const ROW: usize = 16;
 
 impl OpDef for Matmul {
     const NAME: &'static str = "matmul";
@@ -121,13 +117,8 @@ impl OpDef for Matmul {
         let a_index = index(batch, &m, &k, self.transpose_a);
         let b_index = index(batch_b, &k, &n, self.transpose_b);
         let contracted = a_shape[batch + usize::from(!self.transpose_a)];
-        let are_few = axes[batch].each().is_none() && axes[batch].most() <= ROWS && contracted.most() >= ROW;
-        let lanes = match are_few && !self.transpose_a && self.transpose_b {
-            true => lanes_for(&[0], &[contracted]),
-            false => 1,
-        };
         let (index, operands) = (identity(axes.len()), [(cx.operand(0), a_index), (cx.operand(1), b_index)]);
-        cx.contract([axes, vec![contracted]], lanes, operands, (to, index));
+        cx.contract([axes, vec![contracted]], operands, (to, index));
     }
 
     fn sample(s: &mut Sampler) -> Vec<Case> {
