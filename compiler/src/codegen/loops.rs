@@ -54,6 +54,18 @@ impl<W: Copy> Span<W> {
     }
 }
 
+/// As few blocks of at most `step` coordinates as a length is cut into, with sizes that differ by one at most: how many there are of
+/// the larger ones, and of those with one coordinate less.
+pub(crate) fn even_blocks(length: usize, step: usize) -> [(usize, usize); 2] {
+    if length == 0 {
+        return [(0, 0); 2];
+    }
+    let blocks = length.div_ceil(step);
+    let size = length.div_ceil(blocks);
+    let smaller = blocks * size - length;
+    [(blocks - smaller, size), (smaller, size - 1)]
+}
+
 /// A function that is being emitted: the emitter, and what addresses are relative to.
 pub(super) struct Emission<E: VectorEmitter> {
     pub(super) e: E,
@@ -143,6 +155,19 @@ impl<E: VectorEmitter> Emission<E> {
         let inner = self.e.begin_if(test, word, number);
         turn(self);
         self.e.end_if(inner);
+    }
+
+    /// Cuts a span into blocks of at most `step` coordinates, as [`even_blocks`] does where the length is known, else like
+    /// [`blocks`](Emission::blocks).
+    pub(super) fn even_blocks(&mut self, span: &Span<E::Word>, step: usize, on_block: OnBlock<'_, E>) {
+        let Length::Known(length) = span.length else { return self.blocks(span, step, on_block) };
+        let mut start = span.start;
+        for (count, size) in even_blocks(length, step) {
+            if count > 0 {
+                self.blocks(&Span { start, length: Length::Known(count * size) }, size, on_block);
+                start = start.plus((count * size) as i64);
+            }
+        }
     }
 
     /// Cuts a span into blocks of `step` coordinates and a shorter one for the rest, if any. The size of every block is

@@ -53,6 +53,7 @@ pub use cpu::{CpuLevel, Features};
 pub(crate) use fold::accumulators_fit;
 pub(crate) use forward::forward_to_module;
 pub use locals::local_bytes;
+pub(crate) use loops::even_blocks;
 pub(crate) use panel::blocks_of_panels;
 pub(crate) use plan::{Axes, dependencies, fold_operands, instruction_counts};
 pub(crate) use rows::joined;

@@ -268,8 +268,7 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
         on_tile: OnTile<'_, E>,
     ) {
         let row_panel = self.row_panel.as_ref().zip(place);
-        let many = row_panel.map_or(self.rows, |(panel, _)| panel.all());
-        emission.blocks(&rows, many, &mut |emission, first, count| {
+        let mut on_rows = |emission: &mut Emission<E>, first, count| {
             if let Some((panel, (_, part))) = row_panel {
                 let mut point = point.clone();
                 self.columns.put(&mut point, columns.start, 0);
@@ -304,7 +303,11 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
                     });
                 }),
             }
-        });
+        };
+        match row_panel {
+            Some((panel, _)) => emission.blocks(&rows, panel.all(), &mut on_rows),
+            None => emission.even_blocks(&rows, self.rows, &mut on_rows),
+        }
     }
 
     /// Runs `on_tile` for a tile of so many rows and steps of columns, or for each kind of vectors that covers some of it.
