@@ -40,7 +40,7 @@ use crate::types::dense_strides;
 /// Rows of an operand between the one that is copied and the one that is asked for.
 const ROWS_AHEAD: i64 = 32;
 /// Bytes of a cache line.
-const LINE: i64 = 64;
+pub(super) const LINE: i64 = 64;
 /// Lines of the cache that are copied of a row of columns before the next row.
 const LINES: usize = 8;
 /// The most bytes that are read in one piece for the processor not to foresee what comes after it.

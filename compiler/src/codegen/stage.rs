@@ -12,6 +12,7 @@ use super::body::{Shared, Site, emit_bodies};
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan, accumulators_fit};
 use super::loops::{Emission, Span};
+use super::panel::LINE;
 use super::plan::{BodyPlan, Surroundings, Vector};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
@@ -189,11 +190,15 @@ impl LeafPlan<'_> {
         let mut asked = HashSet::new();
         let stores = self.stores.iter().map(|store| &store.access).filter(|access| access.indirect.is_none());
         for access in self.body.vector_loads().chain(stores) {
-            for point in points {
-                let on = |&(axis, _): &(Axis, _)| access.bytes.factor(axis) != 0;
-                let offsets: Vec<i64> =
-                    point.iter().enumerate().filter(on).map(|(_, coord)| coord.offset).collect();
-                if asked.insert((access.base, access.bytes.clone(), offsets)) {
+            // Points differ by numbers, so these tell which ones share a line.
+            let offset = |point: &Point<_>| -> i64 {
+                access.bytes.terms().iter().map(|&(axis, factor)| factor * point[axis].offset).sum()
+            };
+            let mut places: Vec<_> = points.iter().map(|point| (offset(point), point)).collect();
+            places.sort_by_key(|&(offset, _)| offset);
+            places.dedup_by(|(offset, _), (kept, _)| *offset - *kept < LINE);
+            for (offset, point) in places {
+                if asked.insert((access.base, access.bytes.clone(), offset)) {
                     let (address, offset) = access.address(&mut emission.e, &emission.bases, point, None);
                     emission.e.prefetch(address, offset);
                 }
