@@ -13,7 +13,7 @@ use bessemer::compiler::types::DType;
 
 use crate::support::*;
 
-/// `@wide` has gaps between its panels; `@deep` has none, and a last one that is not full. Kernels read neither.
+/// `@wide` has gaps between its panels; `@deep` has none, and columns that fill none. Kernels read neither.
 const TEXT: &str = "module @model
 var @wide : f32[32,144] = zeros
 var @deep : f32[2,5,45] = zeros
@@ -49,7 +49,7 @@ fn library(folder: &Path, layout: Layout) -> Vec<usize> {
     for kind in [Kind::Shared, Kind::Header] {
         output.write(kind, ("model", &artefact), &targets[0], &Linker::default()).unwrap();
     }
-    artefact.program.state.variables[..2].iter().map(|place| place.apart).collect()
+    artefact.program.state.variables[..2].iter().map(|place| place.runs[0].apart as usize).collect()
 }
 
 #[test]

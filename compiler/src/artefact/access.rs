@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use bessemer_runtime::abi::{Status, TensorRecord};
+use bessemer_runtime::abi::{Runs, Span, Status, TensorRecord};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, types};
 use cranelift_module::{DataId, FuncId, Linkage, Module};
@@ -42,37 +42,57 @@ impl Raw<'_> {
             code.refuse_address(other, 1);
             let offset = field(code, offset_of!(TensorRecord, offset));
             let place = code.b.ins().iadd(state, offset);
-            let run = field(code, offset_of!(TensorRecord, run));
-            let runs = field(code, offset_of!(TensorRecord, runs));
-            let apart = field(code, offset_of!(TensorRecord, apart));
-            let pitch = field(code, offset_of!(TensorRecord, pitch));
-            let last = field(code, offset_of!(TensorRecord, last));
-            let others = code.b.ins().iadd_imm_s(runs, -1);
-            let row_bytes = code.b.ins().imul(run, others);
-            let row_bytes = code.b.ins().iadd(row_bytes, last);
-            // Row after row, and run after run in each.
-            let [row_head, run_head, row_end, done] = [(); 4].map(|()| code.b.create_block());
-            let [row, dense, left] = [(); 3].map(|()| code.b.append_block_param(row_head, types::I64));
+            let span = variables + offset_of!(TensorRecord, runs);
+            let [first, count] = [offset_of!(Span, offset), offset_of!(Span, count)].map(|at| {
+                let word = code.load(types::I32, record, span + at);
+                code.b.ins().uextend(types::I64, word)
+            });
+            let first = code.b.ins().iadd(program, first);
+            let end = code.b.ins().iadd(other, bytes);
+            // Row after row, and in each the runs of one record after those of the other.
+            let blocks = [(); 6].map(|()| code.b.create_block());
+            let [on_row, on_record, on_run, record_end, row_end, done] = blocks;
+            let [row, dense] = [(); 2].map(|()| code.b.append_block_param(on_row, types::I64));
+            let zero = code.number(types::I64, 0);
+            code.b.ins().jump(on_row, &[zero.into(), other.into()]);
+            code.b.switch_to_block(on_row);
+            let [runs, left, dense_of_record] =
+                [(); 3].map(|()| code.b.append_block_param(on_record, types::I64));
+            code.b.ins().jump(on_record, &[first.into(), count.into(), dense.into()]);
+            code.b.switch_to_block(on_record);
+            let [start, count, length, apart, pitch] = [
+                offset_of!(Runs, start),
+                offset_of!(Runs, count),
+                offset_of!(Runs, bytes),
+                offset_of!(Runs, apart),
+                offset_of!(Runs, pitch),
+            ]
+            .map(|at| code.load(types::I64, runs, at));
+            let place = code.b.ins().iadd(place, start);
+            let before = code.b.ins().imul(row, pitch);
+            let place = code.b.ins().iadd(place, before);
             let [place_of_run, dense_of_run, runs_left] =
-                [(); 3].map(|()| code.b.append_block_param(run_head, types::I64));
-            code.b.ins().jump(row_head, &[place.into(), other.into(), bytes.into()]);
-            code.b.switch_to_block(row_head);
-            code.b.ins().jump(run_head, &[row.into(), dense.into(), runs.into()]);
-            code.b.switch_to_block(run_head);
+                [(); 3].map(|()| code.b.append_block_param(on_run, types::I64));
+            code.b.ins().jump(on_run, &[place.into(), dense_of_record.into(), count.into()]);
+            code.b.switch_to_block(on_run);
             let (to, from) = if is_get { (dense_of_run, place_of_run) } else { (place_of_run, dense_of_run) };
+            code.call(copy, &[to, from, length]);
             let next_place = code.b.ins().iadd(place_of_run, apart);
+            let next_dense = code.b.ins().iadd(dense_of_run, length);
             let runs_left = code.b.ins().iadd_imm_s(runs_left, -1);
             let more = code.compare(IntCC::NotEqual, runs_left, 0);
-            let length = code.b.ins().select(more, run, last);
-            code.call(copy, &[to, from, length]);
-            let next_dense = code.b.ins().iadd(dense_of_run, length);
             let next = [next_place.into(), next_dense.into(), runs_left.into()];
-            code.b.ins().brif(more, run_head, &next, row_end, &[]);
-            code.b.switch_to_block(row_end);
-            let next_row = code.b.ins().iadd(row, pitch);
-            let left = code.b.ins().isub(left, row_bytes);
+            code.b.ins().brif(more, on_run, &next, record_end, &[]);
+            code.b.switch_to_block(record_end);
+            let next_runs = code.b.ins().iadd_imm_s(runs, size_of::<Runs>() as i64);
+            let left = code.b.ins().iadd_imm_s(left, -1);
             let more = code.compare(IntCC::NotEqual, left, 0);
-            code.b.ins().brif(more, row_head, &[next_row.into(), next_dense.into(), left.into()], done, &[]);
+            let next = [next_runs.into(), left.into(), next_dense.into()];
+            code.b.ins().brif(more, on_record, &next, row_end, &[]);
+            code.b.switch_to_block(row_end);
+            let next_row = code.b.ins().iadd_imm_s(row, 1);
+            let more = code.b.ins().icmp(IntCC::NotEqual, next_dense, end);
+            code.b.ins().brif(more, on_row, &[next_row.into(), next_dense.into()], done, &[]);
             code.b.switch_to_block(done);
             code.give(Status::Ok);
         })?;

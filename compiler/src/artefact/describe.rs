@@ -1,7 +1,8 @@
 //! Writing the description of a program: see [`ProgramRecord`].
 
 use bessemer_runtime::abi::{
-    CheckRecord, ElementType, EntryRecord, ProgramLayout, ProgramRecord, Span, TensorRecord, VariantRecord,
+    CheckRecord, ElementType, EntryRecord, ProgramLayout, ProgramRecord, Runs, Span, TensorRecord,
+    VariantRecord,
 };
 
 use super::{ArtefactSource, EntrySource};
@@ -59,14 +60,17 @@ pub(super) fn describe(
         .zip(&source.variables)
         .map(|(layout, variable)| {
             let tensor = w.tensor(&layout.variable);
-            let place = [layout.run, layout.last, layout.runs, layout.apart, layout.pitch].map(|n| n as u64);
-            // Rows without gaps are one run.
-            let is_dense = layout.runs == 1 && layout.pitch == layout.run;
-            let all = tensor.bytes.max(1);
-            let [run, last, runs, apart, pitch] = if is_dense { [all, all, 1, all, all] } else { place };
+            let runs = match layout.runs[..] {
+                // Rows without gaps are one run.
+                [Runs { count: 1, bytes, pitch, .. }] if bytes == pitch => {
+                    let bytes = tensor.bytes.max(1);
+                    w.list(&[Runs { start: 0, count: 1, bytes, apart: bytes, pitch: bytes }])
+                }
+                _ => w.list(&layout.runs),
+            };
             let trained = if variable.is_trained { TensorRecord::TRAINED } else { 0 };
             let flags = trained | if variable.is_constant { TensorRecord::CONSTANT } else { 0 };
-            TensorRecord { offset: layout.offset as u64, flags, run, last, runs, apart, pitch, ..tensor }
+            TensorRecord { offset: layout.offset as u64, flags, runs, ..tensor }
         })
         .collect();
     let variables = w.list(&variables);
@@ -127,11 +131,7 @@ impl Writer {
             flags: if is_per_example { TensorRecord::PER_EXAMPLE } else { 0 },
             offset: 0,
             bytes,
-            run: 0,
-            last: 0,
-            runs: 0,
-            apart: 0,
-            pitch: 0,
+            runs: Span { offset: 0, count: 0 },
         }
     }
 
@@ -213,7 +213,8 @@ records! {
         abi_version, reserved, fingerprint, state_bytes, scratch_bytes, scratch_bytes_per_worker
     }
     ProgramRecord { layout, interface, checkpoint, name, variables, entries, cpu, flags, reserved }
-    TensorRecord { name, extents, dtype, flags, offset, bytes, run, last, runs, apart, pitch }
+    TensorRecord { name, extents, dtype, flags, offset, bytes, runs }
+    Runs { start, count, bytes, apart, pitch }
     EntryRecord { name, params, results, variants, flags, reserved }
     VariantRecord { first, last, flops, checks }
     CheckRecord { name, extents, bound }

@@ -1,4 +1,4 @@
-use bessemer_runtime::abi::{ABI_VERSION, ElementType, EntryRecord, Status, TensorRecord};
+use bessemer_runtime::abi::{ABI_VERSION, ElementType, EntryRecord, Runs, Status, TensorRecord};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationKind, SectionKind};
 
 use super::*;
@@ -293,11 +293,16 @@ fn the_description_says_where_runs_are() {
     assert_ne!(number(8), number(48));
     let places = [0, 1].map(|at| {
         let record = described.variables + at * size_of::<TensorRecord>();
-        [32, 40, 48, 56, 64, 72].map(|field| number(record + field))
+        let (bytes, span) = (number(record + 32), number(record + 40));
+        let (at, count) = (span as u32 as usize, (span >> 32) as usize);
+        let runs =
+            (0..count).map(|n| [0, 8, 16, 24, 32].map(|field| number(at + n * size_of::<Runs>() + field)));
+        (bytes, runs.collect::<Vec<_>>())
     });
-    // Bytes, run, last run, runs, apart, pitch.
-    assert_eq!(places[0], [32 * 150 * 4, 64, 24, 10, 32 * 64 + 64, 64]);
-    assert_eq!(places[1], [9 * 2048, 2048, 2048, 1, 2048, 2112]);
+    // Start, runs of a row, bytes of one, apart, pitch.
+    let panel = 32 * 64 + 64;
+    assert_eq!(places[0], (32 * 150 * 4, vec![[0, 9, 64, panel, 64], [9 * panel, 6, 4, 32 * 4, 4]]));
+    assert_eq!(places[1], (9 * 2048, vec![[0, 1, 2048, 2048, 2112]]));
 }
 
 #[test]

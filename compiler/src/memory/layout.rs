@@ -31,7 +31,7 @@ pub enum Layout {
     #[default]
     Rows,
     /// Panel after panel of [`PANEL`] columns: of shape `[.., N]` with R rows, element `(r, n)` is in panel `n / PANEL`, at
-    /// `r · PANEL + n % PANEL` of it. The last panel may have fewer columns.
+    /// `r · PANEL + n % PANEL` of it. Columns that fill no panel follow, one after the other.
     Panels,
 }
 
@@ -56,6 +56,13 @@ pub fn stored_shape(layout: Layout, shape: &[usize]) -> Vec<usize> {
         (Layout::Panels, [outer @ .., n]) => vec![n / PANEL, rows(outer).saturating_mul(PANEL)],
         _ => shape.to_vec(),
     }
+}
+
+/// The shape of what is stored behind the panels for a tensor of this shape, if its columns do not fill them all: `[N % PANEL, R]`,
+/// those columns one after the other.
+pub fn rest_shape(shape: &[usize]) -> Option<Vec<usize>> {
+    let [outer @ .., n] = shape else { return None };
+    (!n.is_multiple_of(PANEL)).then(|| vec![n % PANEL, rows(outer)])
 }
 
 /// How many rows axes make. Without overflow, even where another axis is empty.

@@ -20,7 +20,7 @@ mod rows;
 pub use arena::{LiveRange, peak, place};
 pub use copies::drop_copies;
 pub(crate) use in_place::loads_precede_stores;
-pub use layout::{Layout, PANEL, choose, stored_shape};
+pub use layout::{Layout, PANEL, choose, rest_shape, stored_shape};
 pub use order::order;
 pub(crate) use order::{Pairs, pair_variables};
 pub use panels::store_in_panels;

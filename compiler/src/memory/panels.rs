@@ -221,10 +221,8 @@ fn in_panels(index: &[Affine], shape: &[usize]) -> Vec<Affine> {
     let (Some((column, outer)), Some((_, outer_shape))) = (index.split_last(), shape.split_last()) else {
         return index.to_vec();
     };
-    let rows = outer.iter().zip(dense_strides(outer_shape));
-    let row = rows.fold(Affine::constant(0), |row, (expr, stride)| row.plus(&expr.times(stride as i64)));
     let mut panel = Affine::constant(column.offset() / WIDTH);
-    let mut within = row.times(WIDTH);
+    let mut within = row_of(outer, outer_shape).times(WIDTH);
     for &(axis, factor) in column.terms() {
         match factor % WIDTH {
             0 => panel = panel.plus(&Affine::axis(axis).times(factor / WIDTH)),
@@ -232,6 +230,12 @@ fn in_panels(index: &[Affine], shape: &[usize]) -> Vec<Affine> {
         }
     }
     vec![panel, within]
+}
+
+/// The row of an element with this index on the axes of these extents, as one axis.
+pub(super) fn row_of(index: &[Affine], extents: &[usize]) -> Affine {
+    let terms = index.iter().zip(dense_strides(extents));
+    terms.fold(Affine::constant(0), |row, (expr, stride)| row.plus(&expr.times(stride as i64)))
 }
 
 /// Lets local buffers of a kernel have two axes where all accesses run along two of the kernel's axes as one, so that a

@@ -1,30 +1,49 @@
 //! Columns that fill no panel.
 //!
-//! Where the columns of a variable in panels are no multiple of a panel's width, its last panel is not full. To kernels such a
-//! variable is two: the columns of its whole panels, and its *rest*, a few columns by rows that are as far apart as those of a
-//! panel ([`rest_of`] numbers it). Whatever runs along all columns runs along the first ones and then along the rest: two
-//! kernels for an axis of a kernel, two stages for one of a stage; and of a fold the second stage, which combines its result
-//! with that of the first and ends as the whole did.
+//! Where the columns of a variable in panels are no multiple of a panel's width, some are left over. To kernels such a variable
+//! is two: the columns of its panels, and its *rest* ([`rest_of`] numbers it), the few other columns, which lie one after the
+//! other ([`rest_shape`]) so that what runs along a column has vectors. Whatever runs along all columns runs along the first
+//! ones and then along the rest: two kernels for an axis of a kernel, two stages for one of a stage; and of a fold the second
+//! stage, which combines its result with that of the first and ends as the whole did.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
-use super::layout::PANEL;
-use super::panels::{accesses, each_access, each_access_of, names};
+use super::layout::{PANEL, rest_shape};
+use super::panels::{accesses, each_access, each_access_of, names, row_of};
 use super::rows::copy;
 use crate::fuse::splice::{splice, store_roots};
 use crate::kernel::{
     Access, Affine, Axis, BinaryOp, BodyBuilder, Buffer, BufferId, BufferKind, Extent, Fold, FoldKind,
-    FoldOp, InstKind, Kernel, KernelFunction, Stage, Store, most,
+    FoldOp, InstKind, Kernel, KernelFunction, Part, ScalarId, Stage, Store, fixed, lanes_of_products, most,
 };
 use crate::tensor::{Scalar, Tensor};
+
+/// Columns of a rest that a fold over them leaves to what comes after it.
+const WRITTEN_OUT: usize = 3;
 
 /// The number under which kernels know the rest of the n-th of so many variables.
 pub fn rest_of(variable: usize, variables: usize) -> usize {
     variables + variable
 }
 
-/// Buffers whose columns were split, with the number of those that stay and the buffer of the others.
-type Rests = HashMap<BufferId, (usize, BufferId)>;
+/// Buffers whose columns were split.
+type Rests = HashMap<BufferId, Rest>;
+
+/// How the columns of a buffer were split.
+struct Rest {
+    /// The extents of the buffer's axes, with the columns of whole panels.
+    whole: Vec<usize>,
+    /// The buffer of the others.
+    buffer: BufferId,
+}
+
+impl Rest {
+    /// Columns of whole panels.
+    fn first(&self) -> usize {
+        self.whole.last().copied().unwrap_or(0)
+    }
+}
 
 /// Makes two of each of the buffers that are to be `stored` in panels, of a function with so many variables, whose columns fill
 /// none in the end. Where that cannot be, kernels work on a copy of a variable, or `may_stay` of the buffer and it is not stored so.
@@ -46,21 +65,19 @@ pub(super) fn split_off(
             stored.insert(copy(f, misfit, None));
         }
     }
-    let mut split: Vec<BufferId> =
-        names(f, stored).into_iter().filter(|&id| ragged(f, f.storage(id))).collect();
-    // Those that aliases stand for come first.
+    let mut split: Vec<BufferId> = stored.iter().copied().filter(|&id| ragged(f, id)).collect();
     split.sort_unstable();
     let mut rests = Rests::new();
-    for id in split {
-        let all = columns(f, id);
-        let whole = all / PANEL * PANEL;
-        let rest = rest(f, id, whole, variables, &rests);
-        rests.insert(id, (whole, f.buffers.push(rest)));
-        if let Some(extent) = f.buffers[id].shape.last_mut() {
-            *extent = whole.into();
-        }
-        if let BufferKind::Constant(tensor) = &mut f.buffers[id].kind {
-            *tensor = columns_of(tensor, 0, whole);
+    for of in split {
+        let (whole, rest) = halves(f, of, variables);
+        f.buffers[of].kind = whole;
+        let buffer = f.buffers.push(rest);
+        for name in names(f, &HashSet::from([of])) {
+            let shape = &mut f.buffers[name].shape;
+            if let Some(extent) = shape.last_mut() {
+                *extent = (extent.most() / PANEL * PANEL).into();
+            }
+            rests.insert(name, Rest { whole: most(shape), buffer });
         }
     }
     for kernel in std::mem::take(&mut f.kernels) {
@@ -68,38 +85,35 @@ pub(super) fn split_off(
     }
 }
 
-/// The buffer for the columns of another one from the `first` on.
-fn rest(f: &KernelFunction, id: BufferId, first: usize, variables: usize, rests: &Rests) -> Buffer {
+/// What a buffer is without the columns that fill no panel, and the buffer of these.
+fn halves(f: &KernelFunction, id: BufferId, variables: usize) -> (BufferKind, Buffer) {
     let buffer = &f.buffers[id];
-    let mut shape = buffer.shape.clone();
-    if let Some(extent) = shape.last_mut() {
-        *extent = (extent.most() - first).into();
-    }
-    let kind = match &buffer.kind {
-        BufferKind::Variable(v) => BufferKind::Variable(rest_of(*v, variables)),
-        BufferKind::Next(v) => BufferKind::Next(rest_of(*v, variables)),
-        BufferKind::Alias(of) => BufferKind::Alias(rests[of].1),
+    let shape = rest_shape(&most(&buffer.shape)).unwrap_or_default();
+    let (whole, rest) = match &buffer.kind {
+        kind @ BufferKind::Variable(v) => (kind.clone(), BufferKind::Variable(rest_of(*v, variables))),
+        kind @ BufferKind::Next(v) => (kind.clone(), BufferKind::Next(rest_of(*v, variables))),
         BufferKind::Constant(tensor) => {
-            BufferKind::Constant(columns_of(tensor, first, tensor_columns(tensor)))
+            let (whole, rest) = halves_of_tensor(tensor, &shape);
+            (BufferKind::Constant(whole), BufferKind::Constant(rest))
         }
-        other => other.clone(),
+        other => (other.clone(), other.clone()),
     };
-    Buffer { shape, kind, pitch: Some(PANEL), ..buffer.clone() }
+    (whole, Buffer { shape: fixed(&shape), kind: rest, ..buffer.clone() })
 }
 
-fn tensor_columns(tensor: &Tensor) -> usize {
-    tensor.shape().last().copied().unwrap_or(0)
-}
-
-/// Columns `first..end` of a tensor.
-fn columns_of(tensor: &Tensor, first: usize, end: usize) -> Tensor {
-    let columns = tensor_columns(tensor);
-    let mut shape = tensor.shape().to_vec();
-    if let Some(extent) = shape.last_mut() {
-        *extent = end - first;
-    }
-    let elements = tensor.scalars().enumerate().filter(|(n, _)| (first..end).contains(&(n % columns)));
-    Tensor::from_scalars(tensor.dtype(), &shape, elements.map(|(_, element)| element))
+/// The columns of a tensor that fill panels, by rows, and the others, one after the other.
+fn halves_of_tensor(tensor: &Tensor, rest: &[usize]) -> (Tensor, Tensor) {
+    let mut whole = tensor.shape().to_vec();
+    let columns = whole.last().copied().unwrap_or(0);
+    let first = columns - rest[0];
+    whole.pop();
+    whole.push(first);
+    let elements: Vec<Scalar> = tensor.scalars().collect();
+    let rows = || elements.chunks(columns.max(1));
+    let of_whole = rows().flat_map(|row| row[..first].iter().copied());
+    let of_rest = (first..columns).flat_map(|column| rows().map(move |row| row[column]));
+    let of = |shape: &[usize], elements| Tensor::from_scalars(tensor.dtype(), shape, elements);
+    (of(&whole, of_whole.collect::<Vec<_>>()), of(rest, of_rest.collect()))
 }
 
 /// The buffers of which some access runs along columns of both sides and cannot be cut, in order.
@@ -177,7 +191,7 @@ fn cut(f: &mut KernelFunction, mut kernel: Kernel, rests: &Rests) {
     let wanted = kernel.stages.iter().enumerate().find_map(|(n, stage)| {
         let extents = kernel.axes_of(stage);
         accesses(stage).find_map(|(buffer, index, _)| {
-            let &(whole, _) = rests.get(&buffer)?;
+            let whole = rests.get(&buffer)?.first();
             let column = index.last()?;
             match side(column, &extents, whole) {
                 Some(_) => None,
@@ -187,6 +201,11 @@ fn cut(f: &mut KernelFunction, mut kernel: Kernel, rests: &Rests) {
     });
     let Some((n, axis, whole)) = wanted else {
         choose_sides(&mut kernel, rests);
+        let is_rest = |buffer: BufferId| rests.values().any(|rest| rest.buffer == buffer);
+        if kernel.stages.iter().flat_map(accesses).any(|(buffer, ..)| is_rest(buffer)) {
+            kernel.merge_axes();
+            group_sums(f, &mut kernel, is_rest);
+        }
         return f.kernels.push(kernel);
     };
     let (axes, position) = kernel.list_of(n, axis);
@@ -199,6 +218,12 @@ fn cut(f: &mut KernelFunction, mut kernel: Kernel, rests: &Rests) {
         return;
     }
     let points = kernel.axes_of_points(&kernel.stages[n]);
+    if axis >= points.len() && axes_of_fold(&kernel.stages[n]) == 1 && parts[1] <= WRITTEN_OUT {
+        let (axes, position) = kernel.list_of(n, axis);
+        axes[position] = whole.into();
+        write_out(&mut kernel.stages[n], axis, whole..whole + parts[1]);
+        return cut(f, kernel, rests);
+    }
     let mut second = kernel.stages[n].clone();
     second.move_axes(&from(axis, whole));
     kernel.stages.insert(n + 1, second);
@@ -210,6 +235,39 @@ fn cut(f: &mut KernelFunction, mut kernel: Kernel, rests: &Rests) {
         combine(f, &mut kernel, n, &points);
     }
     cut(f, kernel, rests);
+}
+
+fn axes_of_fold(stage: &Stage) -> usize {
+    stage.fold.as_ref().map_or(0, |fold| fold.axes.len())
+}
+
+/// Lets the body of a stage add some elements of the axis of its fold, which is left without them.
+fn write_out(stage: &mut Stage, axis: Axis, elements: Range<usize>) {
+    let Some(fold) = &stage.fold else { return };
+    let b = BodyBuilder::new();
+    let mut results: Vec<ScalarId> =
+        fold.accumulators.iter().enumerate().map(|(n, a)| b.acc(n, false, a.dtype)).collect();
+    for element in elements {
+        let here = |other| if other == axis { Affine::constant(element as i64) } else { Affine::axis(other) };
+        let values = splice(&b, &fold.body, fold.body.insts.keys(), &here, &mut |_, _| None);
+        for (result, accumulator) in results.iter_mut().zip(&fold.accumulators) {
+            *result = match accumulator.op {
+                FoldOp::Dot(x, y) => b.fma(values[&x], values[&y], *result),
+                FoldOp::Sum(x) | FoldOp::Prod(x) | FoldOp::Max(x) | FoldOp::Min(x) => {
+                    combination(accumulator.op).map_or(*result, |op| b.binary(op, *result, values[&x]))
+                }
+                FoldOp::ArgMax(_) | FoldOp::ArgMin(_) => *result,
+            };
+        }
+    }
+    let values = splice(&b, &stage.body, stage.body.insts.keys(), &Affine::axis, &mut |_, inst| {
+        let InstKind::Acc { index, .. } = inst.kind else { return None };
+        Some(results[index])
+    });
+    stage.body = b.finish();
+    for root in store_roots(&mut stage.stores) {
+        *root = values[root];
+    }
 }
 
 /// The coordinates of an axis from the `first` on.
@@ -304,12 +362,35 @@ fn choose_sides(kernel: &mut Kernel, rests: &Rests) {
     let extents: Vec<Vec<Extent>> = kernel.stages.iter().map(|stage| kernel.axes_of(stage)).collect();
     for (stage, extents) in kernel.stages.iter_mut().zip(extents) {
         each_access_of(stage, &mut |buffer, index| {
-            let Some((&(whole, rest), column)) = rests.get(buffer).zip(index.last_mut()) else { return };
-            if side(column, &extents, whole) == Some(Side::Rest) {
-                *column = column.plus_constant(-(whole as i64));
-                *buffer = rest;
+            let Some((rest, (column, outer))) = rests.get(buffer).zip(index.split_last()) else { return };
+            if side(column, &extents, rest.first()) == Some(Side::Rest) {
+                *index = vec![
+                    column.plus_constant(-(rest.first() as i64)),
+                    row_of(outer, &rest.whole[..outer.len()]),
+                ];
+                *buffer = rest.buffer;
             }
         });
+    }
+}
+
+/// Gives the products of a rest, which are few columns, partial results where that pays, as when kernels are lowered.
+fn group_sums(f: &KernelFunction, kernel: &mut Kernel, is_rest: impl Fn(BufferId) -> bool) {
+    let of_points: Vec<Vec<Extent>> =
+        kernel.stages.iter().map(|stage| kernel.axes_of_points(stage).to_vec()).collect();
+    for (stage, points) in kernel.stages.iter_mut().zip(of_points) {
+        let loads: Vec<Access> =
+            stage.loads().filter(|(part, _)| *part == Part::Fold).map(|(_, access)| access.clone()).collect();
+        let Some(fold) = &mut stage.fold else { continue };
+        let sums_products = fold.kind == FoldKind::Reduce
+            && fold.accumulators.iter().all(|a| matches!(a.op, FoldOp::Dot(..)))
+            && loads.iter().all(|access| access.indirect.is_none())
+            && loads.iter().any(|access| is_rest(access.buffer));
+        if sums_products {
+            let operands =
+                loads.iter().map(|access| (&f.buffers[access.buffer].shape[..], &access.index[..]));
+            fold.lanes = fold.lanes.max(lanes_of_products(&points, &fold.axes, operands));
+        }
     }
 }
 
@@ -352,7 +433,7 @@ mod tests {
             let panels = if columns < 2 * PANEL { vec![5, PANEL] } else { vec![5, columns / PANEL, PANEL] };
             assert_eq!(axes_of(&f), [panels, vec![5, columns % PANEL]][..], "{f}");
             let rest = f.buffers.values().find(|b| b.kind == BufferKind::Variable(VARIABLES)).unwrap();
-            assert_eq!((most(&rest.shape), rest.pitch), (vec![7, columns % PANEL], Some(PANEL)));
+            assert_eq!(most(&rest.shape), [columns % PANEL, 7]);
             assert_eq!(f.kernels[1].name, "k0_rest");
         }
         assert_eq!(split(&product(48)).kernels.len(), 1);
@@ -391,6 +472,46 @@ mod tests {
     }
 
     #[test]
+    fn a_few_columns_are_added_behind_a_fold() {
+        for (columns, op) in [(33, "dot s0, s1"), (34, "max s1"), (35, "sum s0"), (35, "prod s1")] {
+            let f = split(&format!(
+                r#"
+  buffer buf0 "d" : f32[5,{columns}] param 0
+  buffer buf1 "w" : f32[7,{columns}] variable 0
+  buffer buf2 "y" : f32[5,7] result 0
+  kernel k0 (i0 < 5, i1 < 7) {{
+    stage {{
+      fold reduce (i2 < {columns}) {{
+        s0 = load buf0[i0, i2] : f32
+        s1 = load buf1[i1, i2] : f32
+        acc0 = {op} : f32
+      }}
+      s0 = const 2.0 : f32
+      s1 = acc0 : f32
+      s2 = mul s0, s1 : f32
+      store s2, buf2[i0, i1]
+    }}
+  }}"#
+            ));
+            let [kernel] = f.kernels.as_slice() else { panic!("{f}") };
+            let [stage] = kernel.stages.as_slice() else { panic!("{f}") };
+            assert_eq!(most(&stage.fold.as_ref().unwrap().axes), [2, 16], "{f}");
+        }
+    }
+
+    #[test]
+    fn sums_of_a_few_columns_have_partial_results() {
+        for (columns, rows, lanes) in [(33, 64, 16), (35, 64, 16), (36, 64, 1), (33, 16, 4)] {
+            let text = product(columns)
+                .replace("[5,7]", &format!("[5,{rows}]"))
+                .replace("i2 < 7", &format!("i2 < {rows}"));
+            let f = split(&text.replace("f32[7,", &format!("f32[{rows},")));
+            let found = f.kernels.iter().map(|kernel| kernel.stages[0].fold.as_ref().unwrap().lanes);
+            assert_eq!(found.collect::<Vec<_>>(), [1, lanes], "{f}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_combined_is_of_a_copy() {
         for (fold, dtype) in [
             ("fold reduce (i1 < 37) {\nA\nacc0 = argmax s0 : i32\n}", "i32"),
@@ -414,19 +535,19 @@ mod tests {
     fn axes_of_stages_are_cut_within_the_kernel() {
         let f = split(
             r#"
-  buffer buf0 "w" : f32[7,35] variable 0
-  buffer buf1 "w" : f32[7,35] next 0
+  buffer buf0 "w" : f32[7,37] variable 0
+  buffer buf1 "w" : f32[7,37] next 0
   buffer buf2 "s" : f32[7] result 0
   kernel k0 (i0 < 7) {
     stage {
-      fold reduce (i1 < 35) {
+      fold reduce (i1 < 37) {
         s0 = load buf0[i0, i1] : f32
         acc0 = sum s0 : f32
       }
       s0 = acc0 : f32
       store s0, buf2[i0]
     }
-    stage (i1 < 35) {
+    stage (i1 < 37) {
       s0 = load buf0[i0, i1] : f32
       s1 = load buf2[i0] : f32
       s2 = add s0, s1 : f32
@@ -436,7 +557,7 @@ mod tests {
         );
         let [kernel] = f.kernels.as_slice() else { panic!("{f}") };
         let own: Vec<Vec<usize>> = kernel.stages.iter().map(|stage| most(&stage.axes)).collect();
-        assert_eq!(own, [vec![], vec![], vec![2, 16], vec![3]], "{f}");
+        assert_eq!(own, [vec![], vec![], vec![2, 16], vec![5]], "{f}");
     }
 
     #[test]
@@ -518,7 +639,7 @@ mod tests {
         let f = split(&text);
         assert_eq!(axes_of(&f), [vec![5, 2, 16], vec![5, 2]]);
         let constants = f.buffers.values().filter(|b| matches!(b.kind, BufferKind::Constant(_)));
-        assert_eq!(constants.map(|b| most(&b.shape)).collect::<Vec<_>>(), [[2, 256], [16, 2]]);
+        assert_eq!(constants.map(|b| most(&b.shape)).collect::<Vec<_>>(), [[2, 256], [2, 16]]);
         // What reads it otherwise is no worse off than before.
         let f = split(&text.replace("      store", "      s1 = load buf1[0, i1] : f32\n      store"));
         assert_eq!(axes_of(&f), [[5, 34]]);
@@ -526,9 +647,13 @@ mod tests {
 
     #[test]
     fn elements_are_read_where_they_are() {
-        let tensor = Tensor::from_vec(&[2, 3], (0..6).map(|n| n as f32).collect());
-        let columns = columns_of(&tensor, 1, 3);
-        assert_eq!((columns.dtype(), columns.shape()), (DType::F32, &[2, 2][..]));
-        assert_eq!(columns.scalars().collect::<Vec<_>>(), [1.0, 2.0, 4.0, 5.0].map(Scalar::F32));
+        let columns = PANEL + 2;
+        let tensor = Tensor::from_vec(&[2, columns], (0..2 * columns).map(|n| n as f32).collect());
+        let (whole, rest) = halves_of_tensor(&tensor, &[2, 2]);
+        assert_eq!((whole.dtype(), whole.shape()), (DType::F32, &[2, PANEL][..]));
+        let elements = (0..PANEL).chain(columns..columns + PANEL).map(|n| Scalar::F32(n as f32));
+        assert!(whole.scalars().eq(elements));
+        assert_eq!((rest.dtype(), rest.shape()), (DType::F32, &[2, 2][..]));
+        assert_eq!(rest.scalars().collect::<Vec<_>>(), [16.0, 34.0, 17.0, 35.0].map(Scalar::F32));
     }
 }

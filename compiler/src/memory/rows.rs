@@ -61,8 +61,6 @@ pub fn pad_rows(f: &mut KernelFunction) {
         let pitch = pitch(buffer.dtype, &most(&buffer.shape));
         let padded = match buffer.kind {
             BufferKind::Alias(of) => f.buffers[of].pitch,
-            // Columns that fill no panel have its rows.
-            _ if buffer.pitch.is_some() => buffer.pitch,
             BufferKind::Temp | BufferKind::Constant(_) | BufferKind::Variable(_) | BufferKind::Next(_)
                 if !misfits.contains(&id) =>
             {

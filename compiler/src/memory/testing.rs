@@ -28,11 +28,11 @@ fn original(kind: &BufferKind, n: usize, stored: &[usize], of: &KernelFunction) 
         _ => return (kind.clone(), n),
     };
     let shape = of.buffers.values().find(|b| b.kind == kind).map(|b| most(&b.shape)).unwrap();
-    let (all, row) = (shape[shape.len() - 1], stored[stored.len() - 1]);
+    let (all, line) = (shape[shape.len() - 1], stored[stored.len() - 1]);
     match shape == stored {
         true => (kind, n),
-        false if rest => (kind, n / row * all + all / PANEL * PANEL + n % row),
-        false => (kind, n % row / PANEL * all + n / row * PANEL + n % PANEL),
+        false if rest => (kind, n % line * all + all / PANEL * PANEL + n / line),
+        false => (kind, n % line / PANEL * all + n / line * PANEL + n % PANEL),
     }
 }
 

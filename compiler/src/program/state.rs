@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use bessemer_runtime::abi::{StateHeader, align_up};
+use bessemer_runtime::abi::{Runs, StateHeader, align_up};
 
 use super::NamedType;
 use crate::diagnostic::Diagnostic;
-use crate::memory::{Layout, PANEL, pitch, rest_of, stored_shape};
+use crate::memory::{Layout, PANEL, pitch, rest_of, rest_shape, stored_shape};
 use crate::types::TensorType;
 
 /// Where variables are stored in the state block. All figures are in bytes.
@@ -34,9 +34,9 @@ impl StoredVariable {
     }
 }
 
-/// Where a variable is stored. Its elements, row-major, are those of some *runs* of bytes: for every row of the last axis
-/// `runs` of them. With [`Layout::Rows`] a row is one run; with [`Layout::Panels`] it has one in each panel, of which the
-/// last may be shorter. There are gaps between the rows, or between the panels, if [`pitch`] says so.
+/// Where a variable is stored. Its elements, row-major, are those of some *runs* of bytes of every row of the last axis. With
+/// [`Layout::Rows`] a row is one run; with [`Layout::Panels`] it has one in each panel, and the columns that fill none lie behind
+/// the panels, one after the other. There are gaps between rows, panels and columns where [`pitch`] says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariableLayout {
     /// Its name and type.
@@ -45,18 +45,10 @@ pub struct VariableLayout {
     pub layout: Layout,
     /// Offset from the start of the state block, in bytes; a multiple of 64.
     pub offset: usize,
-    /// Size in bytes, with all gaps, and the one behind the last row or panel.
+    /// Size in bytes, with all gaps, and the one behind the last row, panel or column.
     pub bytes: usize,
-    /// Bytes of a run, at least 1.
-    pub run: usize,
-    /// Bytes of the last run of a row, from 1 to `run`.
-    pub last: usize,
-    /// Runs in a row, at least 1.
-    pub runs: usize,
-    /// Bytes from the start of a run to the start of the next one of its row, at least `run`.
-    pub apart: usize,
-    /// Bytes from the start of a row's first run to that of the next row, at least `run`.
-    pub pitch: usize,
+    /// The runs of each row: those of rows or panels, then those of columns that fill no panel, an element in each of them.
+    pub runs: Vec<Runs>,
 }
 
 impl VariableLayout {
@@ -64,34 +56,39 @@ impl VariableLayout {
     fn new(stored: &StoredVariable, offset: usize) -> Option<VariableLayout> {
         let StoredVariable { variable, layout } = stored.clone();
         let (dtype, shape) = (variable.ty.dtype, variable.ty.shape.as_fixed()?);
-        let elements = byte_size(&variable.ty)?;
-        // What is stored is a matrix, whose lines are rows or panels.
-        let matrix = stored_shape(layout, &shape);
-        let line = matrix.last().map_or(1, |&extent| extent).saturating_mul(dtype.bytes()).max(1);
-        let padded = pitch(dtype, &matrix).map_or(line, |pitch| pitch * dtype.bytes());
-        let (run, last, runs, apart, pitch, lines) = match layout {
-            Layout::Rows => (line, line, 1, line, padded, elements / line),
-            Layout::Panels => {
-                let (run, row) = (PANEL * dtype.bytes(), shape.last()? * dtype.bytes());
-                let panels = row.div_ceil(run);
-                let last = row - (panels - 1) * run;
-                (run, last, panels, padded, run, if elements == 0 { 0 } else { panels })
-            }
+        let (size, elements) = (dtype.bytes(), byte_size(&variable.ty)?);
+        // What is stored are matrices, whose lines are rows, panels or columns: the bytes of a line, to the next one, and of all.
+        let lines = |matrix: &[usize]| {
+            let line = matrix.last().map_or(1, |&extent| extent).saturating_mul(size).max(1);
+            let apart = pitch(dtype, matrix).map_or(line, |pitch| pitch * size);
+            let count = if elements == 0 { 0 } else { matrix.iter().product::<usize>() * size / line };
+            Some((line, apart, count.checked_mul(apart)?))
         };
-        let bytes = lines.checked_mul(padded)?;
-        Some(VariableLayout { variable, layout, offset, bytes, run, last, runs, apart, pitch })
+        let of = |start: usize, count: usize, bytes: usize, apart: usize, pitch: usize| {
+            let [start, count, bytes, apart, pitch] = [start, count, bytes, apart, pitch].map(|n| n as u64);
+            Runs { start, count, bytes, apart, pitch }
+        };
+        let (line, apart, all) = lines(&stored_shape(layout, &shape))?;
+        let (mut runs, mut bytes) = (Vec::new(), all);
+        match layout {
+            Layout::Rows => runs.push(of(0, 1, line, line, apart)),
+            Layout::Panels => {
+                let (panel, columns) = (PANEL * size, *shape.last()?);
+                runs.push(of(0, columns / PANEL, panel, apart, panel));
+                if let Some(matrix) = rest_shape(&shape) {
+                    let (_, apart, rest) = lines(&matrix)?;
+                    runs.push(of(all, columns % PANEL, size, apart, size));
+                    bytes = all.checked_add(rest)?;
+                }
+            }
+        }
+        Some(VariableLayout { variable, layout, offset, bytes, runs })
     }
 
     /// The runs among the `bytes` that are stored, in the order of the elements.
-    fn runs(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let &VariableLayout { run, last, runs, apart, pitch, .. } = self;
-        let rows = byte_size(&self.variable.ty).unwrap_or(0) / (run * (runs - 1) + last);
-        (0..rows).flat_map(move |row| {
-            (0..runs).map(move |n| {
-                let start = row * pitch + n * apart;
-                start..start + if n + 1 < runs { run } else { last }
-            })
-        })
+    fn in_order(&self) -> impl Iterator<Item = Range<usize>> {
+        let bytes = byte_size(&self.variable.ty).unwrap_or(0) as u64;
+        Runs::in_order(&self.runs, bytes).map(|(start, len)| start as usize..(start + len) as usize)
     }
 
     /// The elements of the variable, dense, row-major, of the `bytes` that are stored.
@@ -100,7 +97,7 @@ impl VariableLayout {
     /// If `stored` are fewer.
     pub fn gather(&self, stored: &[u8]) -> Vec<u8> {
         let mut elements = Vec::with_capacity(stored.len());
-        for run in self.runs() {
+        for run in self.in_order() {
             elements.extend_from_slice(&stored[run]);
         }
         elements
@@ -113,7 +110,7 @@ impl VariableLayout {
     pub fn scatter(&self, elements: &[u8]) -> Vec<u8> {
         let mut stored = vec![0; self.bytes];
         let mut left = elements;
-        for run in self.runs() {
+        for run in self.in_order() {
             let (elements, behind) = left.split_at(run.len());
             stored[run].copy_from_slice(elements);
             left = behind;
@@ -158,7 +155,7 @@ impl StateLayout {
         let mut offsets = self.offsets();
         offsets.resize(2 * count, 0);
         for (n, v) in self.variables.iter().enumerate() {
-            offsets[rest_of(n, count)] = v.offset + (v.runs - 1) * v.apart;
+            offsets[rest_of(n, count)] = v.offset + v.runs.last().map_or(0, |runs| runs.start as usize);
         }
         offsets
     }
@@ -235,44 +232,50 @@ mod tests {
     #[test]
     fn crowded_rows_have_gaps() {
         let (w, dense) = place(variable("w", DType::F32, &[9, 512]));
-        assert_eq!((w.run, w.runs, w.pitch, w.bytes), (2048, 1, 2112, 9 * 2112));
+        assert_eq!((w.runs[0].bytes, w.runs[0].count, w.runs[0].pitch, w.bytes), (2048, 1, 2112, 9 * 2112));
         let stored = w.scatter(&dense);
-        for (stored, dense) in stored.chunks(w.pitch).zip(dense.chunks(2048)) {
+        for (stored, dense) in stored.chunks(2112).zip(dense.chunks(2048)) {
             assert!(stored[..2048] == *dense && stored[2048..] == [0; 64]);
         }
     }
 
     #[test]
     fn panels_lie_one_behind_the_other() {
-        // Bytes of an element, rows, columns, panels, and bytes from panel to panel: crowded ones have gaps.
-        for (dtype, shape, [size, rows, columns, panels, apart]) in [
-            (DType::F32, &[20, 48][..], [4, 20, 48, 3, 20 * 64]),
-            (DType::F32, &[32, 144], [4, 32, 144, 9, 32 * 64 + 64]),
-            (DType::F32, &[2, 4, 4, 160], [4, 32, 160, 10, 32 * 64 + 64]),
-            (DType::F32, &[32, 128], [4, 32, 128, 8, 32 * 64]),
-            (DType::F64, &[16, 144], [8, 16, 144, 9, 16 * 128 + 64]),
-            (DType::U8, &[3, 32], [1, 3, 32, 2, 48]),
-            (DType::F32, &[7, 16], [4, 7, 16, 1, 7 * 64]),
-            (DType::F32, &[64], [4, 1, 64, 4, 64]),
-            // The last panel is not full. Whether those before it are crowded is theirs to say.
-            (DType::F32, &[20, 49], [4, 20, 49, 4, 20 * 64]),
-            (DType::F32, &[32, 143], [4, 32, 143, 9, 32 * 64]),
-            (DType::F32, &[32, 145], [4, 32, 145, 10, 32 * 64 + 64]),
-            (DType::U8, &[3, 31], [1, 3, 31, 2, 48]),
+        // Bytes of an element, rows, columns, panels, and bytes from panel to panel, and from column to column behind them:
+        // crowded ones have gaps.
+        for (dtype, shape, [size, rows, columns, panels, apart, rest]) in [
+            (DType::F32, &[20, 48][..], [4, 20, 48, 3, 20 * 64, 0]),
+            (DType::F32, &[32, 144], [4, 32, 144, 9, 32 * 64 + 64, 0]),
+            (DType::F32, &[2, 4, 4, 160], [4, 32, 160, 10, 32 * 64 + 64, 0]),
+            (DType::F32, &[32, 128], [4, 32, 128, 8, 32 * 64, 0]),
+            (DType::F64, &[16, 144], [8, 16, 144, 9, 16 * 128 + 64, 0]),
+            (DType::U8, &[3, 32], [1, 3, 32, 2, 48, 0]),
+            (DType::F32, &[7, 16], [4, 7, 16, 1, 7 * 64, 0]),
+            (DType::F32, &[64], [4, 1, 64, 4, 64, 0]),
+            (DType::F32, &[20, 49], [4, 20, 49, 3, 20 * 64, 80]),
+            (DType::F32, &[32, 143], [4, 32, 143, 8, 32 * 64, 128]),
+            (DType::F32, &[2, 16, 145], [4, 32, 145, 9, 32 * 64 + 64, 128]),
+            (DType::F32, &[512, 25], [4, 512, 25, 1, 512 * 64, 2048 + 64]),
+            (DType::U8, &[3, 31], [1, 3, 31, 1, 48, 3]),
         ] {
             let (w, dense) = place(panels_of("w", dtype, shape));
-            let row = PANEL * size;
-            assert_eq!((w.run, w.runs, w.apart, w.pitch), (row, panels, apart, row), "{shape:?}");
-            assert_eq!(w.last, columns * size - (panels - 1) * row, "{shape:?}");
-            assert_eq!(w.bytes, panels * apart, "{shape:?}");
             let stored = w.scatter(&dense);
-            assert_eq!(stored.len(), w.bytes);
-            for (at, &byte) in stored.iter().enumerate() {
-                let (panel, rest) = (at / apart, at % apart);
-                let (r, n) = (rest / row, panel * row + rest % row);
-                let expected = if r < rows && n < columns * size { dense[r * columns * size + n] } else { 0 };
-                assert_eq!(byte, expected, "{shape:?} at {at}");
+            assert_eq!(
+                (w.bytes, stored.len()),
+                (panels * apart + columns % PANEL * rest, w.bytes),
+                "{shape:?}"
+            );
+            let mut expected = vec![0; w.bytes];
+            for (n, element) in dense.chunks(size).enumerate() {
+                let (row, column) = (n / columns, n % columns);
+                assert!(row < rows, "{shape:?}");
+                let at = match column / PANEL {
+                    panel if panel < panels => panel * apart + (row * PANEL + column % PANEL) * size,
+                    _ => panels * apart + column % PANEL * rest + row * size,
+                };
+                expected[at..at + size].copy_from_slice(element);
             }
+            assert_eq!(stored, expected, "{shape:?}");
         }
     }
 

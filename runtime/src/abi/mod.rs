@@ -22,7 +22,7 @@ mod status;
 pub use context::{Context, EntryFn, IndexError, IndexErrorFn, ParallelForFn, TaskFn};
 pub use layout::ProgramLayout;
 pub use program::{
-    Artefact, CallFn, CheckRecord, ElementType, EntryRecord, InitFn, ProgramRecord, SetupFn, Span,
+    Artefact, CallFn, CheckRecord, ElementType, EntryRecord, InitFn, ProgramRecord, Runs, SetupFn, Span,
     TEXT_BYTES, TensorRecord, VariantRecord,
 };
 pub use state::StateHeader;

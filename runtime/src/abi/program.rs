@@ -62,17 +62,38 @@ pub struct TensorRecord {
     pub offset: u64,
     /// Size of its elements in bytes; times the batch size, where it is [`TensorRecord::PER_EXAMPLE`].
     pub bytes: u64,
-    /// Of a variable: bytes that are stored without a gap, a *run*; at least 1. Else 0.
-    pub run: u64,
-    /// Of a variable: bytes of the last run of a row, from 1 to `run`. Else 0.
-    pub last: u64,
-    /// Of a variable: how many runs make a row, at least 1. Its elements, row-major, are those of row after row, and of run after
-    /// run in each. Else 0.
-    pub runs: u64,
-    /// Of a variable: bytes from the start of a run to the start of the next one of its row, at least `run`. Else 0.
+    /// Of a variable: [`Runs`]. Its elements, row-major, are those of row after row, in each of the first of these, then of the
+    /// second. Else none.
+    pub runs: Span,
+}
+
+/// Bytes that are stored without a gap, *runs*, of every row of a variable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Runs {
+    /// Where the first run of the first row is in the variable, in bytes.
+    pub start: u64,
+    /// How many runs a row has.
+    pub count: u64,
+    /// Bytes of a run.
+    pub bytes: u64,
+    /// Bytes from the start of a run to the start of the next one of its row, at least `bytes`.
     pub apart: u64,
-    /// Of a variable: bytes from the start of a row to the start of the next one, at least `run`. Else 0.
+    /// Bytes from the start of a row's first run to that of the next row, at least `bytes`.
     pub pitch: u64,
+}
+
+impl Runs {
+    /// Where the elements of a variable of so many bytes are whose rows are these runs: offset and length of each, in bytes.
+    pub fn in_order(row: &[Runs], bytes: u64) -> impl Iterator<Item = (u64, u64)> {
+        let rows = bytes / row.iter().map(|runs| runs.count * runs.bytes).sum::<u64>().max(1);
+        let of_row = move |n: u64| {
+            row.iter().flat_map(move |&Runs { start, count, bytes, apart, pitch }| {
+                (0..count).map(move |run| (start + n * pitch + run * apart, bytes))
+            })
+        };
+        (0..rows).flat_map(of_row)
+    }
 }
 
 impl TensorRecord {
@@ -269,3 +290,24 @@ unsafe impl Sync for Artefact {}
 
 /// Bytes of the text of a thread's last error, with its NUL.
 pub const TEXT_BYTES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn runs_are_in_the_order_of_the_elements() {
+        let places = |bytes, row: &[Runs]| -> Vec<(u64, u64)> { Runs::in_order(row, bytes).collect() };
+        let of = |start, count, bytes, apart, pitch| Runs { start, count, bytes, apart, pitch };
+        assert_eq!(places(48, &[of(0, 1, 48, 48, 48)]), [(0, 48)]);
+        assert_eq!(places(48, &[of(0, 1, 16, 16, 20)]), [(0, 16), (20, 16), (40, 16)]);
+        let panels = of(0, 2, 16, 40, 16);
+        assert_eq!(places(64, &[panels]), [(0, 16), (40, 16), (16, 16), (56, 16)]);
+        assert_eq!(places(0, &[panels]), []);
+        let rows = [[(0, 16), (40, 16), (80, 4), (92, 4)], [(16, 16), (56, 16), (84, 4), (96, 4)]];
+        assert_eq!(places(80, &[panels, of(80, 2, 4, 12, 4)]), rows.concat());
+    }
+}

@@ -1,6 +1,8 @@
 //! Reading the description of a program.
 
-use crate::abi::{CheckRecord, ElementType, EntryRecord, ProgramRecord, Span, TensorRecord, VariantRecord};
+use crate::abi::{
+    CheckRecord, ElementType, EntryRecord, ProgramRecord, Runs, Span, TensorRecord, VariantRecord,
+};
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -90,6 +92,14 @@ impl<'a> Program<'a> {
         unsafe { self.slice(span) }
     }
 
+    /// The runs of bytes in which a variable is stored, as offset in the state block and length, in the order of its elements.
+    pub fn runs(&self, variable: &TensorRecord) -> impl Iterator<Item = (usize, usize)> + use<'a> {
+        let TensorRecord { offset, bytes, .. } = *variable;
+        // SAFETY: as above.
+        let runs: &'a [Runs] = unsafe { self.slice(variable.runs) };
+        Runs::in_order(runs, bytes).map(move |(start, length)| ((offset + start) as usize, length as usize))
+    }
+
     /// The type of a tensor, to be displayed like `f32[N,784]`.
     pub fn type_of(&self, tensor: &TensorRecord) -> impl fmt::Display + use<'a> {
         let (dtype, extents) = (element_type(tensor), self.extents(tensor.extents));
@@ -115,55 +125,8 @@ pub(super) fn element_type(tensor: &TensorRecord) -> ElementType {
     ElementType::from_code(tensor.dtype).unwrap_or(ElementType::U8)
 }
 
-/// The runs of bytes in which a variable is stored, as offset in the state block and length, in the order of its elements.
-pub(super) fn runs(variable: &TensorRecord) -> impl Iterator<Item = (usize, usize)> + use<> {
-    let TensorRecord { offset, bytes, run, last, runs, apart, pitch, .. } = *variable;
-    let rows = bytes / (run * runs.saturating_sub(1) + last).max(1);
-    (0..rows).flat_map(move |row| {
-        let start = offset + row * pitch;
-        (0..runs).map(move |n| {
-            let length = if n + 1 < runs { run } else { last };
-            ((start + n * apart) as usize, length as usize)
-        })
-    })
-}
-
 /// Bytes of a parameter or result at a batch size. It fits, as the compiler checked for the sizes that it compiled for.
 pub(super) fn bytes_at(tensor: &TensorRecord, n: u64) -> usize {
     let factor = if tensor.flags & TensorRecord::PER_EXAMPLE != 0 { n } else { 1 };
     tensor.bytes.saturating_mul(factor) as usize
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate std;
-
-    use super::*;
-    use std::vec::Vec;
-
-    #[test]
-    fn runs_are_in_the_order_of_the_elements() {
-        let runs = |bytes, [run, last, runs, apart, pitch]: [u64; 5]| -> Vec<(usize, usize)> {
-            let none = Span { offset: 0, count: 0 };
-            let record = TensorRecord {
-                name: none,
-                extents: none,
-                dtype: ElementType::F32 as u32,
-                flags: 0,
-                offset: 128,
-                bytes,
-                run,
-                last,
-                runs,
-                apart,
-                pitch,
-            };
-            super::runs(&record).collect()
-        };
-        assert_eq!(runs(48, [48, 48, 1, 48, 48]), [(128, 48)]);
-        assert_eq!(runs(48, [16, 16, 1, 16, 20]), [(128, 16), (148, 16), (168, 16)]);
-        assert_eq!(runs(64, [16, 16, 2, 40, 16]), [(128, 16), (168, 16), (144, 16), (184, 16)]);
-        assert_eq!(runs(40, [16, 4, 2, 40, 16]), [(128, 16), (168, 4), (144, 16), (184, 4)]);
-        assert_eq!(runs(0, [16, 16, 2, 40, 16]), []);
-    }
 }

@@ -1,7 +1,7 @@
 //! Reading and writing variables, and what else a state holds.
 
 use super::message::{Reason, Reporter};
-use super::program::{element_type, runs};
+use super::program::element_type;
 use super::{Handle, handle};
 use crate::abi::{Artefact, Status, TensorRecord};
 use crate::instance::{StateMut, StateRef};
@@ -154,7 +154,7 @@ unsafe fn copy_out<'a>(
     handle.with(|instance| {
         let state = instance.state()?;
         for variable in variables {
-            for (offset, len) in runs(variable) {
+            for (offset, len) in reporter.program().runs(variable) {
                 let bytes = state.bytes(offset, len)?;
                 if out.is_null() {
                     return Err(reporter.null("out"));
@@ -183,7 +183,7 @@ unsafe fn copy_in<'a>(
     handle.with(|instance| {
         let mut state = instance.state_mut()?;
         for variable in variables {
-            for (offset, len) in runs(variable) {
+            for (offset, len) in reporter.program().runs(variable) {
                 let bytes = state.bytes(offset, len)?;
                 // It is null for the first of them, or for none.
                 if values.is_null() {

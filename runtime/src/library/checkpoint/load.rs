@@ -5,7 +5,7 @@ use super::json::{NotJson, Raw, Reader};
 use super::{DIGITS, MAX_HEADER, PREFIX};
 use crate::abi::{Artefact, Status};
 use crate::library::message::{Reason, Reporter};
-use crate::library::program::{element_type, runs};
+use crate::library::program::element_type;
 use crate::library::{Handle, Program, handle};
 use crate::memory::{Block, Owned};
 use crate::sys::file::{Errno, File};
@@ -35,7 +35,7 @@ pub unsafe fn load(artefact: &Artefact, pointer: *mut Handle, path: *const c_cha
             let mut state = instance.state_mut()?;
             for (variable, start) in program.variables().iter().zip(&*fields.starts) {
                 let mut values = &data.as_slice()[start.get() as usize..];
-                for (offset, len) in runs(variable) {
+                for (offset, len) in program.runs(variable) {
                     // There are as many, as was checked.
                     let (run, rest) = values.split_at(len);
                     state.bytes(offset, len)?.copy_from_slice(run);

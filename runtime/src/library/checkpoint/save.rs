@@ -5,7 +5,7 @@ use super::{DIGITS, PREFIX};
 use crate::abi::{Artefact, StateHeader, Status};
 use crate::instance::StateRef;
 use crate::library::message::{Reason, Reporter};
-use crate::library::program::{element_type, runs};
+use crate::library::program::element_type;
 use crate::library::{Handle, Program, handle};
 use crate::memory::Block;
 use crate::sys::clock;
@@ -115,7 +115,7 @@ fn write(program: Program<'_>, state: &StateRef<'_>, file: &File) -> Result<Resu
     fill(&mut buffer, 0);
     let mut sum = Checksum::new();
     sum.add(buffer.as_slice());
-    for (offset, len) in program.variables().iter().flat_map(runs) {
+    for (offset, len) in program.variables().iter().flat_map(|v| program.runs(v)) {
         sum.add(state.bytes(offset, len)?);
     }
     fill(&mut buffer, sum.finish());
@@ -123,7 +123,7 @@ fn write(program: Program<'_>, state: &StateRef<'_>, file: &File) -> Result<Resu
     let mut out = Buffered { file, buffer: Block::new(BUFFER)?, filled: 0 };
     Ok((|| {
         out.add(buffer.as_slice())?;
-        for (offset, len) in program.variables().iter().flat_map(runs) {
+        for (offset, len) in program.variables().iter().flat_map(|v| program.runs(v)) {
             // The same bytes were there a moment ago.
             out.add(state.bytes(offset, len).unwrap_or(&[]))?;
         }
