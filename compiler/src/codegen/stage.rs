@@ -11,13 +11,16 @@ use super::access::{FlatAccess, Placement};
 use super::body::{Shared, Site, emit_bodies};
 use super::emitter::VectorEmitter;
 use super::fold::{Accumulators, FoldPlan, accumulators_fit};
-use super::loops::{Emission, Span};
-use super::panel::LINE;
+use super::loops::{Emission, Span, even_blocks};
+use super::panel::{LINE, RowsAhead};
 use super::plan::{BodyPlan, Surroundings, Vector};
 use super::point::Point;
 use super::store::{FlatStore, emit_stores};
 use super::vectors::Vectors;
 use crate::kernel::{Axis, BufferId, CheckSite, FoldKind, Stage, StageSchedule};
+
+/// Emits a leaf for points that differ by numbers.
+type OnPoints<'x, E> = &'x mut dyn FnMut(&mut Emission<E>, &[Point<<E as VectorEmitter>::Word>]);
 
 /// A stage of a kernel, with what is known of the kernel.
 pub(super) struct StageCode<'k, E: VectorEmitter> {
@@ -112,28 +115,37 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
         let plan = self.plan(vector);
         let together = self.together(&plan);
         let axes: Vec<Axis> = together.iter().map(|&(axis, _)| axis).collect();
+        let ahead = together.first().and_then(|&along| RowsAhead::of_points(self, along));
+        let mut leaf = |emission: &mut Emission<E>, points: &[Point<E::Word>]| match &ahead {
+            None => plan.emit(emission, points),
+            Some(ahead) => {
+                plan.emit_beside(emission, points, &mut |emission, outer| {
+                    ahead.ask(emission, &points[0], outer)
+                });
+            }
+        };
         emission.nest(&self.other_axes(&axes), &mut self.origin(), &mut |emission, point| {
-            self.emit_together(emission, &plan, &together, std::slice::from_ref(point));
+            self.emit_together(emission, &together, std::slice::from_ref(point), &mut leaf);
         });
     }
 
-    /// Emits the leaf for all coordinates of some axes, so many of each at a time.
+    /// Emits a leaf for all coordinates of some axes, so many of each at a time.
     fn emit_together(
         &self,
         emission: &mut Emission<E>,
-        plan: &LeafPlan<'_>,
         axes: &[(Axis, usize)],
         points: &[Point<E::Word>],
+        leaf: OnPoints<'_, E>,
     ) {
-        let Some((&(axis, step), axes)) = axes.split_first() else { return plan.emit(emission, points) };
-        emission.blocks(&self.spans[axis], step, &mut |emission, first, count| {
+        let Some((&(axis, step), axes)) = axes.split_first() else { return leaf(emission, points) };
+        emission.even_blocks(&self.spans[axis], step, &mut |emission, first, count| {
             let at = |point: &Point<E::Word>, n: usize| {
                 let mut point = point.clone();
                 point[axis] = first.plus(n as i64);
                 point
             };
             let points: Vec<_> = points.iter().flat_map(|p| (0..count).map(move |n| at(p, n))).collect();
-            self.emit_together(emission, plan, axes, &points);
+            self.emit_together(emission, axes, &points, leaf);
         });
     }
 
@@ -149,18 +161,24 @@ impl<'k, E: VectorEmitter> StageCode<'k, E> {
             self.extents[*axis] > 1 && fold.body.vector_loads().any(own) && !fold.body.vector_loads().all(own)
         };
         let mut axes: Vec<Axis> = (0..self.spans.len()).filter(shares).collect();
-        axes.sort_by_key(|&axis| self.extents[axis]);
-        let mut most = plan.strips(self.vectors);
-        let mut together = Vec::new();
-        for axis in axes {
-            // As many as there may be, or a few less so that the last ones are as many as the others.
-            let length = self.spans[axis].length.most();
-            let step = length.div_ceil(length.div_ceil(most).max(1)).max(1);
-            most /= step;
-            together.insert(0, (axis, step));
-        }
-        together
+        axes.sort_by_key(|&axis| std::cmp::Reverse(self.extents[axis]));
+        axes.truncate(2);
+        let length = |n: usize| axes.get(n).map_or(1, |&axis| self.spans[axis].length.most());
+        let [long, short] = best_box([length(0), length(1)], plan.strips(self.vectors));
+        axes.into_iter().zip([long, short]).collect()
     }
+}
+
+/// The steps on two axes, of such lengths, for boxes of at most so many points to read least for what they multiply: each point reads
+/// what those beside it on one axis do, and those on the other. Two vectors are read in a cycle, and two multiplied.
+fn best_box(lengths: [usize; 2], most: usize) -> [usize; 2] {
+    let cost = |[a, b]: [usize; 2]| -> usize {
+        let boxes = even_blocks(lengths[0], a).into_iter();
+        let boxes = boxes.flat_map(|a| even_blocks(lengths[1], b).map(|b| (a, b)));
+        boxes.map(|((m, a), (n, b))| m * n * (a + b).max(a * b)).sum()
+    };
+    let boxes = (1..=most.min(lengths[1])).map(|b| [(most / b).min(lengths[0]).max(1), b]);
+    boxes.min_by_key(|&steps| (cost(steps), steps[1])).unwrap_or([1, 1])
 }
 
 impl LeafPlan<'_> {
@@ -182,6 +200,21 @@ impl LeafPlan<'_> {
                 self.bodies(emission, points, accumulators);
             }),
         }
+    }
+
+    /// Emits the leaf of a reduction, with what `beside` emits at each coordinate of its outermost axis.
+    fn emit_beside<E: VectorEmitter>(
+        &self,
+        emission: &mut Emission<E>,
+        points: &[Point<E::Word>],
+        beside: &mut dyn FnMut(&mut Emission<E>, E::Word),
+    ) {
+        let Some(fold) = &self.fold else { return };
+        if fold.is_long() {
+            self.prefetch(emission, points);
+        }
+        let accumulators = fold.reduce_beside(emission, points, 1, beside);
+        self.bodies(emission, points, &accumulators);
     }
 
     /// Asks for what the stage's body will read by vectors at these points, and for where it will store, so that both come while
@@ -228,5 +261,20 @@ impl LeafPlan<'_> {
                 emit_stores(&mut emission.e, &self.body, &self.stores, values, site);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_read_little_for_what_they_multiply() {
+        assert_eq!(best_box([256, 7], 6), [2, 3]);
+        assert_eq!(best_box([256, 4], 6), [3, 2]);
+        assert_eq!(best_box([60, 2], 6), [3, 2]);
+        assert_eq!(best_box([60, 1], 6), [6, 1]);
+        assert_eq!(best_box([1, 1], 6), [1, 1]);
+        assert_eq!(best_box([9, 9], 1), [1, 1]);
     }
 }

@@ -5,11 +5,12 @@ use super::{Affine, Extent, points};
 /// Enough to hide the latency of an addition.
 const LANES: usize = 16;
 
-/// Of products: how often an operand is used, at most, for partial results to pay. What is used oftener is kept in registers for many
-/// sums at a time, each in order.
-const FEW: usize = 3;
-/// Of products: the least elements of each sum.
+/// Of products: the least elements of a sum.
 const LONG: usize = 16;
+/// Of products: elements of a vector of points, which is what uses an operand where sums have one result each.
+const VECTOR: usize = 8;
+/// Of products: multiplications of vectors that take as long as combining the partial results of a sum.
+const COMBINED: usize = 6;
 
 /// Partial results of a fold whose innermost axis has this extent and lies along memory: several, where it is always long enough.
 pub fn lanes_along(innermost: Extent) -> usize {
@@ -30,15 +31,20 @@ pub fn lanes_of_products<'a>(
 ) -> usize {
     let Some(&innermost) = fold.last() else { return 1 };
     let axis = of_points.len() + fold.len() - 1;
-    let (mut lie_along, mut is_seldom_used) = (true, false);
+    let (mut lie_along, mut uses) = (true, usize::MAX);
     for (shape, index) in operands {
         lie_along &= is_along(shape, index, axis);
         let users =
             of_points.iter().enumerate().filter(|(n, _)| index.iter().all(|expr| expr.factor(*n) == 0));
         let users: Vec<Extent> = users.map(|(_, &extent)| extent).collect();
-        is_seldom_used |= users.iter().all(|extent| extent.each().is_none()) && points(&users) <= FEW;
+        if users.iter().all(|extent| extent.each().is_none()) {
+            uses = uses.min(points(&users));
+        }
     }
-    match lie_along && is_seldom_used && innermost.most() >= LONG {
+    // An element of the sum is a share of a vector of points, or of one along the sum.
+    let elements = points(fold);
+    let saves = uses < VECTOR && elements.saturating_mul(VECTOR - uses) >= COMBINED * VECTOR * uses;
+    match lie_along && saves && innermost.most() >= LONG {
         true => lanes_along(innermost),
         false => 1,
     }
@@ -82,7 +88,11 @@ mod tests {
         for (sizes, transposed, lanes) in [
             ([3, 50, 64], [false, true], 16),
             ([50, 3, 64], [false, true], 16),
-            ([4, 4, 64], [false, true], 1),
+            ([3, 50, 28], [false, true], 1),
+            ([3, 50, 29], [false, true], 4),
+            ([7, 50, 335], [false, true], 1),
+            ([7, 50, 336], [false, true], 16),
+            ([8, 8, 4096], [false, true], 1),
             ([1, 1, 16], [false, true], 4),
             ([1, 1, 15], [false, true], 1),
             // Of a matrix by columns these lie along k if there is one.
@@ -95,7 +105,7 @@ mod tests {
         ] {
             assert_eq!(of(sizes, transposed), lanes, "{sizes:?} {transposed:?}");
         }
-        // Code for a range of batch sizes is for more examples than few.
+        // Code for a range of batch sizes has one order for them all.
         let batch = Extent::batch(1, 3);
         assert_eq!(of_matrices([batch, 50.into(), 64.into()], [false, true]), 1);
         assert_eq!(of_matrices([batch, 1.into(), 64.into()], [false, false]), 16);

@@ -19,7 +19,7 @@ op_struct! {
     /// - C2 both agree on K. K = 0 gives zeros.
     /// - C3 the axes before the last two (batch axes) are the same; or `b` has none, and is the one matrix of them all.
     /// - C4 one fused multiply-add per product; where the CPU level lacks it, two roundings. They are added in order of k,
-    ///   or, where each element of an operand is used three times at most and both lie along k, as partial sums.
+    ///   or as partial sums, where k is long and each element of an operand is used seven times at most.
     /// - Gradient: `d_a = d_out · bᵀ`, `d_b = aᵀ · d_out`, transposed where the operand is. If `b` is the one matrix of all
     ///   batch axes, `d_b` is the product of what these and the rows are as one axis.
     ///

@@ -10,15 +10,18 @@ use crate::codegen::access::{FlatAccess, Side};
 use crate::codegen::columns::Columns;
 use crate::codegen::emitter::{VectorEmitter, WordTest};
 use crate::codegen::loops::Emission;
-use crate::codegen::plan::BodyPlan;
+use crate::codegen::plan::{BodyPlan, fold_operands};
 use crate::codegen::point::{Coord, Point, whole};
 use crate::codegen::stage::StageCode;
-use crate::kernel::{Axis, Packed, StageSchedule, points};
+use crate::kernel::{Axis, Packed, ScalarId, StageSchedule, points};
 
 /// An operand of at most so many bytes is in a near cache after its first use.
 const NEAR: usize = 256 << 10;
 /// Columns of at most so many bytes that are read in place come fast enough when they are needed: from the last-level cache.
 const NEAR_IN_PLACE: usize = 1 << 20;
+/// Bytes of an operand that points read in vectors along the fold, up to which it comes fast enough: these read much for what they
+/// multiply, and have little room to ask.
+const NEAR_OF_POINTS: usize = 8 << 20;
 /// The least elements of the fold in a segment, so that what is between segments is little.
 const SEGMENT: usize = 16;
 
@@ -181,9 +184,30 @@ impl RowsAhead {
     pub(in crate::codegen) fn new<E: VectorEmitter>(code: &StageCode<'_, E>) -> Option<RowsAhead> {
         let &StageSchedule::Tile { row_axis, rows, row_operand, .. } = code.schedule else { return None };
         let fold = code.stage.fold.as_ref()?;
-        let (fold_axis, operand) = (code.spans.len(), operand(fold, row_operand, Side::Rows)?);
+        let operand = operand(fold, row_operand, Side::Rows)?;
+        (fold.lanes == 1).then(|| RowsAhead::of(code, operand, (row_axis, rows), NEAR)).flatten()
+    }
+
+    /// How points, so many at a time along an axis, ask for what the next ones read for themselves.
+    pub(in crate::codegen) fn of_points<E: VectorEmitter>(
+        code: &StageCode<'_, E>,
+        (axis, count): (Axis, usize),
+    ) -> Option<RowsAhead> {
+        let fold = code.stage.fold.as_ref()?;
+        let operands = fold.accumulators.iter().flat_map(|accumulator| fold_operands(accumulator.op));
+        operands.into_iter().find_map(|operand| RowsAhead::of(code, operand, (axis, count), NEAR_OF_POINTS))
+    }
+
+    /// As [`new`](RowsAhead::new), of an operand of which so many rows are read at a time, and which is `near` up to so many bytes.
+    fn of<E: VectorEmitter>(
+        code: &StageCode<'_, E>,
+        operand: ScalarId,
+        (row_axis, rows): (Axis, usize),
+        near: usize,
+    ) -> Option<RowsAhead> {
+        let (fold, fold_axis) = (code.stage.fold.as_ref()?, code.spans.len());
         let [outer, inner @ ..] = fold.axes.as_slice() else { return None };
-        if fold.lanes > 1 || outer.each().is_some() || inner.is_empty() || !code.vectors.has_prefetch() {
+        if outer.each().is_some() || inner.is_empty() || !code.vectors.has_prefetch() {
             return None;
         }
         let plan = BodyPlan::new(&fold.body, vec![operand], &code.surroundings(), None);
@@ -196,7 +220,7 @@ impl RowsAhead {
                 && access.bytes.factor(row_axis) > 0
         };
         let accesses: Vec<_> = plan.accesses.iter().flatten().filter(is_apart).cloned().collect();
-        let is_worth_it = piece <= SHORT && all > NEAR && !accesses.is_empty();
+        let is_worth_it = piece <= SHORT && all > near && !accesses.is_empty();
         is_worth_it.then_some(RowsAhead { accesses, fold_axis, row_axis, rows })
     }
 
