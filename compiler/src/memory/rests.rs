@@ -439,19 +439,16 @@ mod tests {
         assert_eq!(split(&product(48)).kernels.len(), 1);
     }
 
-    #[test]
-    fn what_is_folded_over_columns_is_combined() {
-        for (lanes, op) in
-            [(1, "dot s0, s1"), (16, "dot s0, s1"), (1, "max s1"), (4, "min s1"), (1, "sum s1")]
-        {
-            let f = split(&format!(
-                r#"
-  buffer buf0 "d" : f32[5,37] param 0
-  buffer buf1 "w" : f32[7,37] variable 0
+    /// A fold over the columns of a variable, in so many partial results.
+    fn fold_over(columns: usize, lanes: usize, op: &str) -> KernelFunction {
+        split(&format!(
+            r#"
+  buffer buf0 "d" : f32[5,{columns}] param 0
+  buffer buf1 "w" : f32[7,{columns}] variable 0
   buffer buf2 "y" : f32[7,5] result 0
   kernel k0 (i0 < 5) {{
     stage (i1 < 7) {{
-      fold reduce lanes {lanes} (i2 < 37) {{
+      fold reduce lanes {lanes} (i2 < {columns}) {{
         s0 = load buf0[i0, i2] : f32
         s1 = load buf1[i1, i2] : f32
         acc0 = {op} : f32
@@ -462,10 +459,22 @@ mod tests {
       store s2, buf2[i1, i0]
     }}
   }}"#
-            ));
-            let [kernel] = f.kernels.as_slice() else { panic!("{f}") };
-            let folds = kernel.stages.iter().map(|stage| most(&stage.fold.as_ref().unwrap().axes));
-            assert_eq!(folds.collect::<Vec<_>>(), [vec![2, 16], vec![5]], "{f}");
+        ))
+    }
+
+    /// The extents of the folds of a function of one kernel.
+    fn folds(f: &KernelFunction) -> Vec<Vec<usize>> {
+        let [kernel] = f.kernels.as_slice() else { panic!("{f}") };
+        kernel.stages.iter().map(|stage| most(&stage.fold.as_ref().unwrap().axes)).collect()
+    }
+
+    #[test]
+    fn what_is_folded_over_columns_is_combined() {
+        for (lanes, op) in
+            [(1, "dot s0, s1"), (16, "dot s0, s1"), (1, "max s1"), (4, "min s1"), (1, "sum s1")]
+        {
+            let f = fold_over(37, lanes, op);
+            assert_eq!(folds(&f), [vec![2, 16], vec![5]], "{f}");
             let kept = f.buffers.values().find(|b| b.kind == BufferKind::Local).unwrap();
             assert_eq!(most(&kept.shape), [7, 5], "in the order of what is stored");
         }
@@ -473,29 +482,15 @@ mod tests {
 
     #[test]
     fn a_few_columns_are_added_behind_a_fold() {
-        for (columns, op) in [(33, "dot s0, s1"), (34, "max s1"), (35, "sum s0"), (35, "prod s1")] {
-            let f = split(&format!(
-                r#"
-  buffer buf0 "d" : f32[5,{columns}] param 0
-  buffer buf1 "w" : f32[7,{columns}] variable 0
-  buffer buf2 "y" : f32[5,7] result 0
-  kernel k0 (i0 < 5, i1 < 7) {{
-    stage {{
-      fold reduce (i2 < {columns}) {{
-        s0 = load buf0[i0, i2] : f32
-        s1 = load buf1[i1, i2] : f32
-        acc0 = {op} : f32
-      }}
-      s0 = const 2.0 : f32
-      s1 = acc0 : f32
-      s2 = mul s0, s1 : f32
-      store s2, buf2[i0, i1]
-    }}
-  }}"#
-            ));
-            let [kernel] = f.kernels.as_slice() else { panic!("{f}") };
-            let [stage] = kernel.stages.as_slice() else { panic!("{f}") };
-            assert_eq!(most(&stage.fold.as_ref().unwrap().axes), [2, 16], "{f}");
+        for (columns, lanes, op) in [
+            (33, 1, "dot s0, s1"),
+            (34, 4, "dot s0, s1"),
+            (34, 1, "max s1"),
+            (35, 1, "sum s0"),
+            (35, 1, "prod s1"),
+        ] {
+            let f = fold_over(columns, lanes, op);
+            assert_eq!(folds(&f), [[2, 16]], "{f}");
         }
     }
 
