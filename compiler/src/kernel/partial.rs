@@ -22,7 +22,7 @@ pub fn lanes_along(innermost: Extent) -> usize {
     }
 }
 
-/// Partial results of a sum of products of some operands, each with its extents and its index, at every one of `points`: several,
+/// Partial results of a sum of products of some operands, each with its extents and its index, at every one of some points: several,
 /// where an operand is seldom used and all lie along the innermost axis of the fold.
 pub fn lanes_of_products<'a>(
     of_points: &[Extent],

@@ -4,7 +4,8 @@
 //! is two: the columns of its panels, and its *rest* ([`rest_of`] numbers it), the few other columns, which lie one after the
 //! other ([`rest_shape`]) so that what runs along a column has vectors. Whatever runs along all columns runs along the first
 //! ones and then along the rest: two kernels for an axis of a kernel, two stages for one of a stage; and of a fold the second
-//! stage, which combines its result with that of the first and ends as the whole did.
+//! stage, which combines its result with that of the first and ends as the whole did, or, of very few columns, what comes after
+//! the fold, which adds these first.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
