@@ -12,7 +12,7 @@
 use std::collections::HashSet;
 
 use crate::graph::Module;
-use crate::types::{DType, TensorType};
+use crate::types::{DType, Extent, TensorType};
 
 /// Elements in a row of a panel: columns of the variable.
 pub const PANEL: usize = 16;
@@ -73,8 +73,8 @@ fn rows(outer: &[usize]) -> usize {
     }
 }
 
-/// The layouts of a module's variables, in order, by what its functions do with them: panels for the type of the second
-/// operand of a contraction whose columns become those of the result, unless something reads a variable of it that neither
+/// The layouts of a module's variables, in order, by what its functions do with them: panels for the type of an operand of a
+/// contraction whose columns are not summed over but become rows or columns of the result, unless something reads a variable of it that neither
 /// contracts nor walks through all elements in any order, as what looks rows up.
 pub fn choose(module: &Module) -> Vec<Layout> {
     let (mut multiplied, mut looked_up) = (HashSet::new(), HashSet::new());
@@ -83,13 +83,13 @@ pub fn choose(module: &Module) -> Vec<Layout> {
         for node in function.nodes.values() {
             let (traits, operands) = (node.op.traits(), &node.operands);
             let variables = operands.iter().copied().filter(|&value| is_variable(value));
-            let columns = |value| function.ty(value).shape.0.last();
             if traits.contraction {
-                let keeps_columns =
-                    |value| node.results.iter().any(|&result| columns(result) == columns(value));
-                let second =
-                    operands.get(1).copied().filter(|&value| is_variable(value) && keeps_columns(value));
-                multiplied.extend(second.map(|value| function.ty(value)));
+                let shape = |value| function.ty(value).shape.0.as_slice();
+                let kept = operands.iter().enumerate().filter(|&(n, &value)| {
+                    is_variable(value)
+                        && node.results.iter().any(|&result| keeps_columns(n, shape(value), shape(result)))
+                });
+                multiplied.extend(kept.map(|(_, &value)| function.ty(value)));
             } else if !traits.elementwise && !traits.view {
                 looked_up.extend(variables.map(|value| function.ty(value)));
             }
@@ -104,6 +104,16 @@ pub fn choose(module: &Module) -> Vec<Layout> {
         }
     };
     module.variables.values().map(|variable| layout(&variable.ty)).collect()
+}
+
+/// Whether the columns of a contraction's operand become rows of the result, as those of a first operand that is transposed, or
+/// columns, as those of a second one that is not. Of a square first operand the shapes do not say, and rows are as good.
+fn keeps_columns(operand: usize, of: &[Extent], result: &[Extent]) -> bool {
+    match (operand, of, result) {
+        (0, [.., row, column], [.., rows, _]) => column == rows && row != column,
+        (1, [.., column], [.., columns]) => column == columns,
+        _ => false,
+    }
 }
 
 /// Whether there are several panels of several rows, and few columns beside them, of the dtype that has kernels for them.
@@ -171,6 +181,19 @@ func @f(%x: f32[N,8,8,4]) -> (y: f32[N,6,6,32]) {
   return %1
 }";
         assert_eq!(in_panels(filter), ["w"]);
+    }
+
+    #[test]
+    fn a_first_operand_is_in_panels_if_its_columns_become_rows() {
+        let of = |rows: usize, columns: usize| {
+            format!(
+                "var @w : f32[{rows},{columns}] = zeros\n\
+                 func @f(%x: f32[{rows},8]) -> (y: f32[{columns},8]) {{\n  \
+                 %0 = read @w\n  %1 = matmul %0, %x {{transpose_a=true}}\n  return %1\n}}\n"
+            )
+        };
+        assert_eq!(in_panels(&of(64, 48)), ["w"]);
+        assert!(in_panels(&of(48, 48)).is_empty());
     }
 
     #[test]
