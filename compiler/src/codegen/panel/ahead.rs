@@ -49,6 +49,8 @@ enum Share {
     },
     /// Some columns, of which the elements of the segment lie beside one another, as of those that are turned.
     Columns {
+        /// The axis of the fold along which they do.
+        along: Axis,
         /// How many for each tile.
         each: usize,
         /// Tiles that ask for nothing, before the others: what is asked for long before it is used may be gone by then.
@@ -100,16 +102,24 @@ impl Ahead {
                 let each = (SEGMENT * asked).div_ceil(elements);
                 (Share::Elements { per_row, each }, elements / asked.div_ceil(each), columns.axis)
             }
-            [_, piece] if is_turned && piece.most() * dtype.bytes() <= SHORT => {
-                let (tiles, piece) = (rows.div_ceil(tile_rows), piece.most());
+            [_, ref inner @ ..] if is_turned => {
+                // Elements that lie beside one another: those of a line of the cache, or a short piece.
+                let (piece, segment) = match *inner {
+                    [] => (LINE as usize / dtype.bytes(), LINE as usize / dtype.bytes()),
+                    [piece] if piece.most() * dtype.bytes() <= SHORT => (piece.most(), 1),
+                    _ => return None,
+                };
+                let tiles = rows.div_ceil(tile_rows);
                 let each = cols.div_ceil(tiles);
                 let idle = tiles - cols.div_ceil(each);
-                (Share::Columns { each, idle, tile_rows, piece }, 1, fold_axis + 1)
+                let along = fold_axis + inner.len();
+                (Share::Columns { along, each, idle, tile_rows, piece }, segment, along)
             }
             _ => return None,
         };
         let plan = BodyPlan::new(&fold.body, vec![operand], &around, code.vector(along, lanes));
-        let is_apart = |access: &&FlatAccess| access.bytes.factor(fold_axis) >= LINE;
+        let apart = if along == fold_axis { columns.along } else { fold_axis };
+        let is_apart = |access: &&FlatAccess| access.bytes.factor(apart) >= LINE;
         let accesses: Vec<_> = plan.vector_loads().filter(is_apart).cloned().collect();
         let next = (cols * blocks).min(code.spans[columns.along].length.most() * columns.each);
         (!accesses.is_empty()).then_some(Ahead {
@@ -149,8 +159,10 @@ impl Ahead {
                     });
                 }
             }
-            Share::Columns { each, idle, tile_rows, piece } => {
-                point[self.fold_axis] = Coord::counted(segment);
+            Share::Columns { along, each, idle, tile_rows, piece } => {
+                point[along] = Coord::fixed(0);
+                point[self.fold_axis] = Coord::counted(emission.e.word_times(segment, self.segment as i64));
+                let start = point[along];
                 let row = whole(&mut emission.e, (row.base, row.offset));
                 let tile = emission.e.word_divide(row, tile_rows);
                 let tile = whole(&mut emission.e, (Some(tile), -(idle as i64)));
@@ -161,7 +173,7 @@ impl Ahead {
                     for n in 0..each {
                         self.columns.put(&mut point, first, self.next + n);
                         lines(emission, &self.accesses, &point, piece, &|point, n| {
-                            point[self.fold_axis + 1] = Coord::fixed(n as i64);
+                            point[along] = start.plus(n as i64);
                         });
                     }
                 });

@@ -1,7 +1,9 @@
 //! Panels of an operand whose rows are consecutive along the fold: squares of it are read by vectors along the fold, and
 //! turned, so that every cache line is read once.
 
-use super::{Panel, SHORT};
+use std::ops::Range;
+
+use super::{LINE, Panel, SHORT};
 use crate::codegen::body::{Shared, Site, emit_body};
 use crate::codegen::emitter::{VectorEmitter, VectorType};
 use crate::codegen::loops::{Emission, Span};
@@ -48,40 +50,57 @@ impl<'k, W: Copy> Panel<'k, W> {
             piece <= SHORT && plan(along).vector_loads().all(|load| load.bytes.factor(*axis) > piece as i64)
         };
         let next = outer.last().map(|&(axis, _)| axis).filter(is_apart);
+        // Lines of the cache are read whole, for those of several columns may compete with one another.
+        let line = (LINE as usize / ty.dtype.bytes()).max(lanes);
         emission.nest(outer, &mut point.clone(), &mut |emission, point| {
-            emission.blocks(&span, lanes, &mut |emission, coord, size| {
-                let plan = plan(Vector { active: size, ..along });
+            emission.blocks(&span, line, &mut |emission, coord, size| {
                 for first in (0..width).step_by(lanes) {
-                    let count = lanes.min(width - first);
-                    let mut at = point.clone();
-                    at[inner] = coord;
-                    let rows: Vec<E::Value> = (0..lanes)
-                        .map(|n| {
-                            // Columns that there are not are the last one again.
-                            self.columns.put(&mut at, start, first + n.min(count - 1));
-                            if let Some(axis) = next {
-                                self.prefetch(emission, &plan, &at, (axis, PIECES_AHEAD));
-                            }
-                            let site = Site {
-                                bases: &emission.bases,
-                                point: &at,
-                                accumulators: &[],
-                                loop_axis: None,
-                            };
-                            let values = emit_body(&mut emission.e, &plan, &site, &mut Shared::new());
-                            values[0].vector(&mut emission.e, ty)
-                        })
-                        .collect();
-                    self.columns.put(&mut at, start, first);
-                    let turned = emission.e.transposed(ty, &rows);
-                    for (n, value) in turned.into_iter().take(size).enumerate() {
-                        at[inner] = coord.plus(n as i64);
-                        let (address, offset) =
-                            self.access.address(&mut emission.e, &emission.bases, &at, None);
-                        emission.e.store(ty, count, value, address, offset);
+                    for offset in (0..size).step_by(lanes) {
+                        let mut at = point.clone();
+                        at[inner] = coord.plus(offset as i64);
+                        let plan = plan(Vector { active: lanes.min(size - offset), ..along });
+                        let columns = first..width.min(first + lanes);
+                        self.turn(
+                            emission,
+                            (&plan, ty),
+                            (&at, inner),
+                            (start, columns),
+                            next.filter(|_| offset == 0),
+                        );
                     }
                 }
             });
         });
+    }
+
+    /// Emits the copy of a square: of some columns behind `start`, and of a vector of elements along an axis from a point on.
+    /// What is read at later coordinates of the axis `next` is asked for.
+    fn turn<E: VectorEmitter<Word = W>>(
+        &self,
+        emission: &mut Emission<E>,
+        (plan, ty): (&BodyPlan<'_>, VectorType),
+        (point, inner): (&Point<W>, Axis),
+        (start, columns): (Coord<W>, Range<usize>),
+        next: Option<Axis>,
+    ) {
+        let mut at = point.clone();
+        let rows: Vec<E::Value> = (0..ty.lanes)
+            .map(|n| {
+                // Columns that there are not are the last one again.
+                self.columns.put(&mut at, start, (columns.start + n).min(columns.end - 1));
+                if let Some(axis) = next {
+                    self.prefetch(emission, plan, &at, (axis, PIECES_AHEAD));
+                }
+                let site = Site { bases: &emission.bases, point: &at, accumulators: &[], loop_axis: None };
+                emit_body(&mut emission.e, plan, &site, &mut Shared::new())[0].vector(&mut emission.e, ty)
+            })
+            .collect();
+        self.columns.put(&mut at, start, columns.start);
+        let turned = emission.e.transposed(ty, &rows);
+        for (n, value) in turned.into_iter().take(plan.active()).enumerate() {
+            at[inner] = point[inner].plus(n as i64);
+            let (address, offset) = self.access.address(&mut emission.e, &emission.bases, &at, None);
+            emission.e.store(ty, columns.len(), value, address, offset);
+        }
     }
 }
