@@ -143,8 +143,8 @@ impl<'k> Task<'k> {
     }
 
     /// How many chunks that follow one another are run as one, at most, if these have whole steps of what is run together: where
-    /// rows are packed for all columns of a panel, as many as the panel has columns for; where columns come in streams, or a sum
-    /// over rows is made in parts, as many as accumulators are kept for.
+    /// columns are packed, as many as the panel has columns for, so that rows are read, or packed, once for them; where columns come
+    /// in streams, or a sum over rows is made in parts, as many as accumulators are kept for.
     fn longest_run(&self) -> usize {
         let Kernel { axes, stages, schedule, .. } = self.kernel;
         let ([stage], [schedule], Some(chunks)) = (&stages[..], &schedule.stages[..], schedule.chunks) else {
@@ -152,7 +152,7 @@ impl<'k> Task<'k> {
         };
         let extents = most(&self.kernel.axes_of_points(stage));
         let together = match *schedule {
-            StageSchedule::Tile { cols, pack: Packed::Both | Packed::Streamed, .. } => {
+            StageSchedule::Tile { cols, pack, .. } if pack != Packed::Neither => {
                 let columns = Columns::new(stage, schedule, &extents).filter(|c| c.along == chunks.axis);
                 let blocks = blocks_of_panels(stage, schedule, &extents);
                 columns.map(|columns| (columns.steps(cols), blocks * columns.steps(cols)))

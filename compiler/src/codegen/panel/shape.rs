@@ -12,6 +12,9 @@ const PANEL_BYTES: usize = 16 << 10;
 /// Bytes of a panel of vectors of 256 and of 512 bits, whose tiles have so many rows that a vector comes from the second-level
 /// cache in the time of its multiplications: what stays of that cache, of 512 KiB and 1 MiB, beside the rows' operand.
 const WIDE_PANEL_BYTES: [usize; 2] = [320 << 10, 640 << 10];
+/// Bytes of the blocks that such a panel has, if it has several. With vectors of 256 bits, reading rows again costs less than what a
+/// longer panel leaves less of the cache to them.
+const WIDE_BLOCKS_BYTES: [usize; 2] = [128 << 10, 640 << 10];
 /// Blocks of columns that a panel has before it has more elements of the fold.
 const BLOCKS: usize = 4;
 /// Bytes of a panel of columns beside panels of rows: it comes from the cache that cores share, a block at a time.
@@ -92,8 +95,9 @@ impl PanelShape {
             let coordinate = cols.saturating_mul(inner).saturating_mul(blocks).saturating_mul(dtype.bytes());
             bytes / coordinate.max(1)
         };
-        let is_wide = lanes * dtype.bytes() > 16;
-        let wide = wide_panel_bytes(lanes * dtype.bytes());
+        let vector = lanes * dtype.bytes();
+        let is_wide = vector > 16;
+        let wide = of_vectors(WIDE_PANEL_BYTES, vector);
         let least = BLOCKS.min(all_blocks);
         let kept_rows = match pack {
             // Whole tiles.
@@ -139,6 +143,7 @@ impl PanelShape {
             // Panels are streams themselves.
             Packed::Streamed if columns.along != columns.axis => 1,
             Packed::Streamed => STREAMED_KEPT_BYTES / kept_row.saturating_mul(kept_rows).max(1),
+            Packed::Vectors if is_wide => fit(of_vectors(WIDE_BLOCKS_BYTES, vector), 1) / part.max(1),
             _ => fit(bytes, 1) / part.max(1),
         };
         let most = most.clamp(1, all_blocks);
@@ -240,11 +245,11 @@ pub(crate) fn blocks_of_panels(stage: &Stage, schedule: &StageSchedule, extents:
     let element = fold.body.insts[operand].dtype.bytes();
     let bytes = [cols, points(&fold.axes), element].into_iter().fold(1, usize::saturating_mul).max(1);
     let all = columns.count(extents).div_ceil(cols).max(1);
-    let most = (wide_panel_bytes(lanes * element) / bytes).clamp(1, all);
+    let most = (of_vectors(WIDE_PANEL_BYTES, lanes * element) / bytes).clamp(1, all);
     all.div_ceil(all.div_ceil(most))
 }
 
-/// See [`WIDE_PANEL_BYTES`].
-fn wide_panel_bytes(vector: usize) -> usize {
-    WIDE_PANEL_BYTES[usize::from(vector > 32)]
+/// What there is for vectors of so many bytes, more than 16: that for 256 bits, or for 512.
+fn of_vectors(bytes: [usize; 2], vector: usize) -> usize {
+    bytes[usize::from(vector > 32)]
 }
