@@ -31,8 +31,8 @@ use super::point::{Coord, Point, affine_at, whole};
 use super::stage::StageCode;
 use crate::kernel::{Affine, Axis, Fold, ScalarId, StageSchedule, most, points};
 pub(super) use ahead::{Ahead, RowsAhead, StreamAhead};
-pub(super) use shape::PanelShape;
 pub(crate) use shape::blocks_of_panels;
+pub(super) use shape::{PanelShape, blocks_of_runs};
 
 use crate::tensor::Scalar;
 use crate::types::dense_strides;

@@ -9,12 +9,12 @@ use super::columns::Columns;
 use super::emitter::{VectorEmitter, WordTest};
 use super::layout::Layout;
 use super::loops::{Emission, Length, Span};
-use super::panel::blocks_of_panels;
+use super::panel::blocks_of_runs;
 use super::point::{Coord, whole};
 use super::stage::StageCode;
 use super::strip;
 use super::vectors::Vectors;
-use crate::kernel::{Extent, InstKind, Kernel, KernelFunction, Packed, StageSchedule, most, points};
+use crate::kernel::{Extent, InstKind, Kernel, KernelFunction, StageSchedule, most, points};
 use crate::tensor::Scalar;
 
 /// The signature of a [`TaskFn`](bessemer_runtime::abi::TaskFn).
@@ -143,8 +143,7 @@ impl<'k> Task<'k> {
     }
 
     /// How many chunks that follow one another are run as one, at most, if these have whole steps of what is run together: where
-    /// columns are packed, as many as the panel has columns for, so that rows are read, or packed, once for them; where columns come
-    /// in streams, or a sum over rows is made in parts, as many as accumulators are kept for.
+    /// columns are packed or come in streams, or a sum over rows is made in parts, as many as a panel or accumulators are kept for.
     fn longest_run(&self) -> usize {
         let Kernel { axes, stages, schedule, .. } = self.kernel;
         let ([stage], [schedule], Some(chunks)) = (&stages[..], &schedule.stages[..], schedule.chunks) else {
@@ -152,9 +151,9 @@ impl<'k> Task<'k> {
         };
         let extents = most(&self.kernel.axes_of_points(stage));
         let together = match *schedule {
-            StageSchedule::Tile { cols, pack, .. } if pack != Packed::Neither => {
+            StageSchedule::Tile { cols, .. } => {
                 let columns = Columns::new(stage, schedule, &extents).filter(|c| c.along == chunks.axis);
-                let blocks = blocks_of_panels(stage, schedule, &extents);
+                let blocks = blocks_of_runs(stage, schedule, &extents);
                 columns.map(|columns| (columns.steps(cols), blocks * columns.steps(cols)))
             }
             StageSchedule::Strip { axis, lanes } if axis == chunks.axis => {

@@ -12,9 +12,9 @@ const PANEL_BYTES: usize = 16 << 10;
 /// Bytes of a panel of vectors of 256 and of 512 bits, whose tiles have so many rows that a vector comes from the second-level
 /// cache in the time of its multiplications: what stays of that cache, of 512 KiB and 1 MiB, beside the rows' operand.
 const WIDE_PANEL_BYTES: [usize; 2] = [320 << 10, 640 << 10];
-/// Bytes of the blocks that such a panel has, if it has several. With vectors of 256 bits, reading rows again costs less than what a
-/// longer panel leaves less of the cache to them.
-const WIDE_BLOCKS_BYTES: [usize; 2] = [128 << 10, 640 << 10];
+/// Bytes of the blocks of such a panel that several chunks run on over. With vectors of 256 bits, reading rows again for each chunk
+/// costs less than what a longer panel leaves less of the cache to them.
+const RUN_BYTES: [usize; 2] = [128 << 10, 640 << 10];
 /// Blocks of columns that a panel has before it has more elements of the fold.
 const BLOCKS: usize = 4;
 /// Bytes of a panel of columns beside panels of rows: it comes from the cache that cores share, a block at a time.
@@ -143,7 +143,6 @@ impl PanelShape {
             // Panels are streams themselves.
             Packed::Streamed if columns.along != columns.axis => 1,
             Packed::Streamed => STREAMED_KEPT_BYTES / kept_row.saturating_mul(kept_rows).max(1),
-            Packed::Vectors if is_wide => fit(of_vectors(WIDE_BLOCKS_BYTES, vector), 1) / part.max(1),
             _ => fit(bytes, 1) / part.max(1),
         };
         let most = most.clamp(1, all_blocks);
@@ -247,6 +246,24 @@ pub(crate) fn blocks_of_panels(stage: &Stage, schedule: &StageSchedule, extents:
     let all = columns.count(extents).div_ceil(cols).max(1);
     let most = (of_vectors(WIDE_PANEL_BYTES, lanes * element) / bytes).clamp(1, all);
     all.div_ceil(all.div_ceil(most))
+}
+
+/// How many blocks of columns of chunks that are run as one share what is read of rows. Where rows are packed or columns come in
+/// streams these are those of a panel.
+pub(in crate::codegen) fn blocks_of_runs(
+    stage: &Stage,
+    schedule: &StageSchedule,
+    extents: &[usize],
+) -> usize {
+    let Some(shape) = PanelShape::new(stage, schedule, extents) else { return 1 };
+    match *schedule {
+        StageSchedule::Tile { lanes, pack: Packed::Vectors, .. } => {
+            let block = shape.pitch().map_or(usize::MAX, |pitch| pitch.saturating_mul(shape.cols));
+            let most = of_vectors(RUN_BYTES, lanes * shape.dtype.bytes()) / block;
+            most.clamp(1, shape.blocks)
+        }
+        _ => shape.blocks,
+    }
 }
 
 /// What there is for vectors of so many bytes, more than 16: that for 256 bits, or for 512.
