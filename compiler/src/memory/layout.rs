@@ -74,8 +74,8 @@ fn rows(outer: &[usize]) -> usize {
 }
 
 /// The layouts of a module's variables, in order, by what its functions do with them: panels for the type of an operand of a
-/// contraction whose columns are not summed over but become rows or columns of the result, unless something reads a variable of it that neither
-/// contracts nor walks through all elements in any order, as what looks rows up.
+/// contraction whose columns are not summed over but become rows or columns of the result, unless something reads a variable
+/// of it that neither contracts nor walks through all elements in any order, as what looks rows up.
 pub fn choose(module: &Module) -> Vec<Layout> {
     let (mut multiplied, mut looked_up) = (HashSet::new(), HashSet::new());
     for function in module.functions.values() {

@@ -104,8 +104,9 @@ impl Ahead {
             }
             [_, ref inner @ ..] if is_turned => {
                 // Elements that lie beside one another: those of a line of the cache, or a short piece.
+                let line = LINE as usize / dtype.bytes();
                 let (piece, segment) = match *inner {
-                    [] => (LINE as usize / dtype.bytes(), LINE as usize / dtype.bytes()),
+                    [] => (line, line),
                     [piece] if piece.most() * dtype.bytes() <= SHORT => (piece.most(), 1),
                     _ => return None,
                 };
@@ -160,6 +161,7 @@ impl Ahead {
                 }
             }
             Share::Columns { along, each, idle, tile_rows, piece } => {
+                // Both may be the fold's only axis.
                 point[along] = Coord::fixed(0);
                 point[self.fold_axis] = Coord::counted(emission.e.word_times(segment, self.segment as i64));
                 let start = point[along];
