@@ -50,6 +50,11 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// Lanes of its vectors.
+    pub(super) fn lanes(self) -> Option<usize> {
+        self.vector.map(|v| v.lanes)
+    }
+
     /// Where each vector or point starts.
     pub(super) fn offsets(self) -> impl Iterator<Item = usize> {
         let step = self.vector.map_or(1, |v| v.lanes);
@@ -57,13 +62,15 @@ impl Piece {
     }
 }
 
-/// Cuts `size` consecutive points into full vectors, and what fills none: a partial vector where there are such.
+/// Cuts `size` consecutive points into full vectors, and what fills none: a partial vector where there are such, which may have
+/// fewer lanes.
 pub(super) fn pieces(vectors: Vectors, vector: Option<Vector>, size: usize) -> Vec<Piece> {
     let lanes = vector.map_or(1, |v| v.lanes);
     let (count, rest) = (size / lanes, size % lanes);
     let tail = match vector {
         Some(vector) if vectors.has_partial() => {
-            Piece { vector: Some(Vector { active: rest, ..vector }), first: size - rest, count: 1 }
+            let lanes = vectors.lanes_for(rest, lanes);
+            Piece { vector: Some(Vector { lanes, active: rest, ..vector }), first: size - rest, count: 1 }
         }
         _ => Piece { vector: None, first: size - rest, count: rest },
     };

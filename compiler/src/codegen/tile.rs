@@ -326,8 +326,9 @@ impl<'k, E: VectorEmitter> Tiles<'_, 'k, E> {
             panel.place(emission, all.start, col, part.start);
         }
         let pieces = pieces(self.code.vectors, self.vector, width);
-        // A panel has whole vectors, so what fills none is multiplied beside those that are full.
-        let together = place.is_some() && pieces.iter().all(|piece| piece.vector.is_some());
+        // A panel has whole vectors, so what fills none is multiplied beside those that are full, if it is one of theirs.
+        let together =
+            place.is_some() && pieces.iter().all(|piece| piece.lanes() == self.vector.map(|v| v.lanes));
         for pieces in pieces.chunks(if together { pieces.len() } else { 1 }) {
             let (mut points, mut ends) = (Vec::new(), Vec::new());
             ends.extend(pieces.iter().map(|piece| (self.plan(piece.vector), Vec::new())));

@@ -46,6 +46,15 @@ impl Vectors {
         }
     }
 
+    /// Lanes of the vector for so few points that they do not fill one of `lanes` lanes: half as many where they fit, if vectors
+    /// may have 512 bits, for some processors take half of the time then.
+    pub(super) fn lanes_for(self, points: usize, lanes: usize) -> usize {
+        match self {
+            Vectors::Wide(wide::Level::Avx512) if lanes > 2 && points <= lanes / 2 => lanes / 2,
+            _ => lanes,
+        }
+    }
+
     /// How many registers a tile may fill; `None` if what it may fill is not known.
     pub(crate) fn tile_registers(self) -> Option<usize> {
         match self {
