@@ -58,10 +58,18 @@ const ALIKE: f64 = 0.01;
 /// Rows from which on a panel is worth packing even if the operand is read by vectors: what it gains is a smaller stride. That
 /// is less where tiles read whole lines of the cache, if these do not crowd it.
 const PACK_ROWS: [usize; 2] = [32, 64];
+/// As [`PACK_ROWS`], with vectors of [`WIDE_VECTOR`] bytes, of an operand that is not far away: a tile reads four lines of it side by
+/// side, of a block that stays in the second-level cache.
+const PACK_WIDE_ROWS: usize = 256;
+/// See [`PACK_WIDE_ROWS`].
+const WIDE_VECTOR: usize = 64;
+/// See [`PACK_WIDE_ROWS`]: bytes of such a block.
+const WIDE_BLOCK: usize = 256 << 10;
 /// As [`PACK_ROWS`], of an operand of ours that is far away.
 const PACK_FAR_ROWS: usize = 96;
-/// Bytes of an operand from which on it is far away: one of the caller, whose rows may each be in another page, and small ones.
-const FAR_OPERAND: f64 = (1 << 20) as f64;
+/// Bytes of an operand from which on it is far away: one of the caller, whose rows may each be in another page, and small ones. With
+/// vectors of [`WIDE_VECTOR`] bytes it is the second, for the second-level cache is larger where there are these.
+const FAR_OPERAND: [f64; 2] = [(1 << 20) as f64, (2 << 20) as f64];
 /// Bytes of all variables of a function from which on these are too, those that are read in place and those in panels: fewer stay
 /// in the cache that cores share, which gives them fast enough.
 const FAR: [f64; 2] = [(8 << 20) as f64, (12 << 20) as f64];
@@ -253,7 +261,8 @@ impl Candidate<'_> {
         let has_lines = of_lines && vectors.begins_at_line && !row_bytes.is_multiple_of(CROWDED);
         // What comes from far away is better read by whole rows.
         let is_ours = in_panels || vectors.begins_at_line;
-        let is_far = bytes as f64 * cols as f64 * elements > FAR_OPERAND
+        let is_wide = vector_bytes >= WIDE_VECTOR;
+        let is_far = bytes as f64 * cols as f64 * elements > FAR_OPERAND[usize::from(is_wide)]
             && (!is_ours || variable_bytes(model.f) > FAR[usize::from(in_panels)]);
         let can_stream = is_far
             && self.fold.axes.len() == 1
@@ -262,9 +271,11 @@ impl Candidate<'_> {
             && uses == 1.0
             && rows > 1
             && model.vectors.has_prefetch();
-        let enough = match can_stream && is_ours && !in_panels {
-            true => PACK_FAR_ROWS,
-            false => PACK_ROWS[usize::from(has_lines)],
+        let block = elements as usize * ROW_VECTORS * vector_bytes;
+        let enough = match is_far {
+            true if can_stream && is_ours && !in_panels => PACK_FAR_ROWS,
+            false if is_wide && block <= WIDE_BLOCK => PACK_WIDE_ROWS,
+            _ => PACK_ROWS[usize::from(has_lines)],
         };
         let of_rows = || (rows as f64 * uses >= enough as f64).then_some(Pack::Rows(rows));
         let pack = match (consecutive, conflicts) {
