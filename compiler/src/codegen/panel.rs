@@ -39,6 +39,10 @@ use crate::types::dense_strides;
 
 /// Rows of an operand between the one that is copied and the one that is asked for.
 const ROWS_AHEAD: i64 = 32;
+/// The most of them that are a multiple of [`CROWDED`] bytes apart: with more, they would push each other out of the nearest cache.
+const CROWDED_AHEAD: i64 = 4;
+/// Bytes after which the sets of that cache begin anew.
+const CROWDED: i64 = 4096;
 /// Bytes of a cache line.
 pub(super) const LINE: i64 = 64;
 /// Lines of the cache that are copied of a row of columns before the next row.
@@ -269,6 +273,8 @@ impl<'k, W: Copy> Panel<'k, W> {
         (axis, ahead): (Axis, i64),
     ) {
         for access in plan.vector_loads().filter(|access| access.bytes.factor(axis) >= LINE) {
+            let is_crowded = access.bytes.factor(axis) % CROWDED == 0;
+            let ahead = if is_crowded { ahead.min(CROWDED_AHEAD) } else { ahead };
             let mut later = point.clone();
             later[axis] = later[axis].plus(ahead);
             let (address, offset) = access.address(&mut emission.e, &emission.bases, &later, None);

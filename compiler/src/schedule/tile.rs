@@ -17,7 +17,7 @@ const ROWS: usize = 4;
 const VECTORS: usize = 2;
 /// Bytes that a tile's row has at most: two cache lines, so that a panel has many elements of the fold.
 const ROW_BYTES: usize = 128;
-/// Vectors that it has at most, of more bytes than that, where there are columns for two such rows, for threads are given columns.
+/// Vectors that it has at most, of more bytes than that, where there are columns for four such rows, for threads are given columns.
 /// Four of 512 bits leave registers for six rows; of 14, those that lie a multiple of 4,096 bytes apart push each other out of the
 /// first-level cache.
 const ROW_VECTORS: usize = 4;
@@ -294,7 +294,7 @@ impl Candidate<'_> {
             true => (STREAMS / model.stage.stores.len()).clamp(1, rows),
             false => rows,
         };
-        let most_vectors = (ROW_BYTES / vector_bytes).max(ROW_VECTORS.min(pieces / 2));
+        let most_vectors = (ROW_BYTES / vector_bytes).max(ROW_VECTORS.min(pieces / 4));
         let shape = match model.vectors.tile_registers() {
             Some(registers) => Shape::best((registers, most_vectors), at_a_time, pieces, unit),
             None => Shape { rows: ROWS.min(rows.next_power_of_two()), vectors: VECTORS },

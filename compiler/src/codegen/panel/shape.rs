@@ -17,10 +17,12 @@ const WIDE_PANEL_BYTES: [usize; 2] = [320 << 10, 640 << 10];
 const RUN_BYTES: [usize; 2] = [128 << 10, 640 << 10];
 /// Blocks of columns that a panel has before it has more elements of the fold.
 const BLOCKS: usize = 4;
-/// Bytes of a panel of columns beside panels of rows: it comes from the cache that cores share, a block at a time.
-const FAR_PANEL_BYTES: usize = 512 << 10;
-/// Bytes of one block of such a panel, which all tiles of a panel of rows read.
-const NEAR_BLOCK_BYTES: usize = 48 << 10;
+/// Bytes of a panel of columns beside panels of rows, for vectors of 256 and of 512 bits: it comes from the cache that cores share, a
+/// block at a time.
+const FAR_PANEL_BYTES: [usize; 2] = [512 << 10, 2 << 20];
+/// Bytes of one block of such a panel, which all tiles of a panel of rows read: of the first-level cache, or, where tiles have rows of
+/// 512 bits and multiply so much for what they read of columns, of the second-level one of 1 MiB. Then few folds are run in parts.
+const NEAR_BLOCK_BYTES: [usize; 2] = [48 << 10, 256 << 10];
 /// Coordinates of the fold's outermost axis in a part where nothing is packed: the fewest, and the most. As many streams come from
 /// memory at a time; with more rows there is more time for each, and accumulators are better loaded and stored less often.
 const STREAMS: [usize; 2] = [16, 64];
@@ -33,8 +35,8 @@ const NEAR_ROWS_BYTES: usize = 256 << 10;
 /// Lines of the cache that a panel of rows has of each element of the fold, where it is no larger than [`ROW_PANEL_BYTES`]: the
 /// fewer, the more pages are visited for the same bytes.
 const ROW_LINES: usize = 4;
-/// Bytes of a panel of rows of more than one line, which stays in the second-level cache.
-const ROW_PANEL_BYTES: usize = 128 << 10;
+/// Bytes of a panel of rows of more than one line, for vectors of up to 256 and of 512 bits: it stays in the second-level cache.
+const ROW_PANEL_BYTES: [usize; 2] = [128 << 10, 192 << 10];
 /// Bytes from a column or row of a panel to the next one that are not used, so that blocks, whose columns are often a power of two
 /// bytes, do not compete for the same lines of the cache.
 const PAD: usize = 16;
@@ -112,8 +114,8 @@ impl PanelShape {
                 (0, streams, streams)
             }
             Packed::Both if is_wide => {
-                let near = fit(NEAR_BLOCK_BYTES, 1);
-                (FAR_PANEL_BYTES, near, near / 2)
+                let near = fit(of_vectors(NEAR_BLOCK_BYTES, vector), 1);
+                (of_vectors(FAR_PANEL_BYTES, vector), near, near / 2)
             }
             _ if is_wide => (wide, fit(wide, least.min(2)), fit(wide, least)),
             _ => (0, fit(PANEL_BYTES, 1), fit(PANEL_BYTES, 1)),
@@ -151,7 +153,7 @@ impl PanelShape {
             Packed::Both => {
                 let line = LINE as usize / dtype.bytes();
                 let bytes_of_lines = part.saturating_mul(inner).saturating_mul(LINE as usize).max(1);
-                let lines = (ROW_PANEL_BYTES / bytes_of_lines).clamp(1, ROW_LINES);
+                let lines = (of_vectors(ROW_PANEL_BYTES, vector) / bytes_of_lines).clamp(1, ROW_LINES);
                 let most = (line * lines).min(extents[row_axis]).div_ceil(rows).max(1);
                 // Whole lines, if tiles can have them.
                 (1..=most).rev().find(|tiles| (tiles * rows).is_multiple_of(line)).unwrap_or(most)
@@ -266,7 +268,7 @@ pub(in crate::codegen) fn blocks_of_runs(
     }
 }
 
-/// What there is for vectors of so many bytes, more than 16: that for 256 bits, or for 512.
+/// What there is for vectors of so many bytes: that for up to 256 bits, or for 512.
 fn of_vectors(bytes: [usize; 2], vector: usize) -> usize {
     bytes[usize::from(vector > 32)]
 }
