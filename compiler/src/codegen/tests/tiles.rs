@@ -131,7 +131,7 @@ fn tiles_of_every_size() {
     let tiled = targets().into_iter().filter_map(|t| Some((t.vectors().tile_registers()?, t)));
     for (registers, target) in tiled {
         let lanes = target.lanes(crate::types::DType::F32);
-        for vectors in 1..=2 {
+        for vectors in 1..=4 {
             let rows = (1..=14).filter(|rows| rows * vectors + vectors < registers);
             for rows in rows {
                 // One tile of all rows and one of some, and a part of a vector that grows with the rows.
