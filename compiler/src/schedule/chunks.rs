@@ -10,7 +10,7 @@ use crate::codegen::{
 };
 use crate::kernel::{
     Access, Axis, BufferKind, Chunks, Fold, Kernel, KernelFunction, Packed, ScalarId, Schedule, Stage,
-    StageSchedule, most, points,
+    StageSchedule, Store, most, points,
 };
 
 /// The most chunks that a kernel is cut into: enough for many threads to share them evenly.
@@ -51,6 +51,9 @@ const TAIL: f64 = 0.5;
 const BETTER: f64 = 1.1;
 /// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
 pub(super) const CHUNK_UNIT: usize = 16;
+
+/// The same of columns that are read where they are: two lines of the cache.
+const FREE_UNIT: usize = 2 * CHUNK_UNIT;
 
 /// How a kernel that takes so many cycles is cut.
 pub(super) fn choose_chunks(
@@ -122,7 +125,9 @@ pub(super) fn choose_chunks(
         let (axis, tile_rows) = row;
         let extent = kernel.axes.get(axis).filter(|_| joined.is_empty())?.most();
         let count = shared(count.min((extent + least / 2) / least));
-        let block = extent.div_ceil(count).next_multiple_of(tile_rows);
+        let is_along = |store: &Store| model.stride(store.buffer, &store.index, axis).abs() == 1;
+        let unit = if stage.stores.iter().any(is_along) { tile_rows.max(CHUNK_UNIT) } else { tile_rows };
+        let block = extent.div_ceil(count).next_multiple_of(unit);
         (block < extent).then_some(Chunks { axis, block })
     };
     let mut best: Option<(f64, Chunks)> = None;
@@ -133,6 +138,12 @@ pub(super) fn choose_chunks(
         let held = blocks / bytes.div_ceil(LOCAL_BYTES).max(1);
         let limit = panel.min(blocks.div_ceil(2)).min(held).max(1);
         let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, steps * group)?)));
+        // What is not packed need not be cut between tiles.
+        let is_packed = !matches!(schedule, StageSchedule::Tile { pack: Packed::Neither, .. });
+        let free = (!is_packed && columns.axis == axis)
+            .then(|| Some((1, cut(axis, steps.min(FREE_UNIT))?)))
+            .flatten();
+        let groups = groups.chain(free);
         let worth = |&(group, chunks): &(usize, Chunks)| {
             worth(&model, schedule, (extents[axis], chunks.block), group)
         };
