@@ -11,7 +11,7 @@
 //! use a tile's columns before these leave the nearest cache.
 //!
 //! The panel of the broadcast operand has the rows of some tiles, one behind the other: as many as whole lines of the cache have.
-//! Where there is one, it is what stays in the second-level cache. A block of columns then stays in the first-level cache for
+//! Where there is one, it is what stays in the second-level cache. A block of columns then stays in a near cache for
 //! all rows of it, and the panel of the columns may come from farther away (Goto and van de Geijn, "Anatomy of
 //! High-Performance Matrix Multiplication", 2008).
 

@@ -3,7 +3,7 @@
 use cranelift_entity::EntityRef;
 
 use super::cost::Model;
-use super::tile::{joined_rows, needed, streams_rows};
+use super::tile::{WIDE_VECTOR, joined_rows, needed, streams_rows};
 use super::{CHUNK_CYCLES, THREAD_CYCLES};
 use crate::codegen::{
     Columns, KEPT_VECTORS, Vectors, blocks_of_panels, dependencies, fold_operands, local_bytes,
@@ -30,11 +30,9 @@ const FEW_ROWS: usize = 64;
 /// What reading the rows of a tile anew for each block of columns adds to its time, or packing them, or a stream that is shorter.
 const AGAIN: [f64; 2] = [0.03, 0.4];
 /// What reading them adds if each serves a single multiplication and they come from beyond the second-level cache, with vectors of
-/// [`FAR_VECTOR`] bytes: that cache is larger on processors that have these, and what is beyond it farther away. With vectors
+/// [`WIDE_VECTOR`] bytes: that cache is larger on processors that have these, and what is beyond it farther away. With vectors
 /// of 256 bits, longer chunks, whose panels leave less of it to the rows, took longer (1024x1024x1024: 1.05 of the time).
 const FAR_AGAIN: f64 = 0.25;
-/// See [`FAR_AGAIN`].
-const FAR_VECTOR: usize = 64;
 /// Bytes of the rows' operand from which on it comes from beyond the second-level cache.
 const FAR: usize = 1 << 20;
 /// Cycles that each row of a chunk takes longer for the cache line at its end that the next chunk writes too.
@@ -52,7 +50,7 @@ const BETTER: f64 = 1.1;
 /// Chunks of an axis that is written along are multiples of this, so that two threads seldom write one cache line.
 pub(super) const CHUNK_UNIT: usize = 16;
 
-/// The same of columns that are read where they are: two lines of the cache.
+/// Chunks of columns that are read where they are may be multiples of this, which is two lines of the cache.
 const FREE_UNIT: usize = 2 * CHUNK_UNIT;
 
 /// How a kernel that takes so many cycles is cut.
@@ -140,9 +138,8 @@ pub(super) fn choose_chunks(
         let groups = (1..=limit).filter_map(|group| Some((group, cut(axis, steps * group)?)));
         // What is not packed need not be cut between tiles.
         let is_packed = !matches!(schedule, StageSchedule::Tile { pack: Packed::Neither, .. });
-        let free = (!is_packed && columns.axis == axis)
-            .then(|| Some((1, cut(axis, steps.min(FREE_UNIT))?)))
-            .flatten();
+        let is_free = !is_packed && columns.axis == axis;
+        let free = cut(axis, steps.min(FREE_UNIT)).filter(|_| is_free).map(|chunks| (1, chunks));
         let groups = groups.chain(free);
         let worth = |&(group, chunks): &(usize, Chunks)| {
             worth(&model, schedule, (extents[axis], chunks.block), group)
@@ -250,7 +247,7 @@ fn far_rows(model: &Model<'_>, fold: &Fold, (row_operand, lanes): (usize, usize)
     let Some(operand) = operand(fold, row_operand) else { return 0.0 };
     let loads = needed(&fold.body, operand);
     let bytes: usize = loads.iter().map(|load| model.f.buffers[load.buffer].bytes()).sum();
-    if bytes < FAR || lanes * fold.body.insts[operand].dtype.bytes() < FAR_VECTOR {
+    if bytes < FAR || lanes * fold.body.insts[operand].dtype.bytes() < WIDE_VECTOR {
         return 0.0;
     }
     let depends = dependencies(&fold.body)[operand.index()];

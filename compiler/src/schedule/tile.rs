@@ -61,8 +61,8 @@ const PACK_ROWS: [usize; 2] = [32, 64];
 /// As [`PACK_ROWS`], with vectors of [`WIDE_VECTOR`] bytes, of an operand that is not far away: a tile reads four lines of it side by
 /// side, of a block that stays in the second-level cache.
 const PACK_WIDE_ROWS: usize = 256;
-/// See [`PACK_WIDE_ROWS`].
-const WIDE_VECTOR: usize = 64;
+/// Bytes of vectors whose processors have a second-level cache of 1 MiB, farther from what is beyond it.
+pub(super) const WIDE_VECTOR: usize = 64;
 /// See [`PACK_WIDE_ROWS`]: bytes of such a block.
 const WIDE_BLOCK: usize = 256 << 10;
 /// As [`PACK_ROWS`], of an operand of ours that is far away.
